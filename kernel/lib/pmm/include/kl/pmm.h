@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Physical pages of 4 KiB, reference-counted. */
+#ifndef KL_PMM_H
+#define KL_PMM_H
+
+#include <kl/types.h>
+
+#include "kl_layout.h"
+
+#define KL_PHYS_NONE 0ull /* no page: physical page 0 is never handed out */
+
+/* One page with one reference; KL_PHYS_NONE when there is none left. */
+kl_phys kl_page_alloc(void) KL_MUST_CHECK;
+kl_phys kl_page_alloc_zeroed(void) KL_MUST_CHECK;
+/* Physically contiguous pages, each with one reference, to be freed one by one. align_pages: a power of two. */
+kl_phys kl_pages_alloc(size_t pages, size_t align_pages) KL_MUST_CHECK;
+/* Pages of the image (root file system, library OS) may be passed too: they are never freed. */
+void kl_page_get(kl_phys page);
+void kl_page_put(kl_phys page); /* the last reference frees it */
+unsigned kl_page_refs(kl_phys page);
+
+/* Counts in pages. */
+size_t kl_pages_total(void);
+size_t kl_pages_free(void);
+
+/* RAM is mapped at KL_DIRECT_VA as a whole. */
+static inline void *kl_phys_to_virt(kl_phys pa)
+{
+	return (void *)(KL_DIRECT_VA + pa);
+}
+
+/* va: in the direct map, or in the library OS's own segments. */
+static inline kl_phys kl_virt_to_phys(const void *va)
+{
+	uint64_t v = (uint64_t)va;
+
+	return v >= KL_DIRECT_VA ? v - KL_DIRECT_VA : v - KL_BASE_VA;
+}
+
+#endif

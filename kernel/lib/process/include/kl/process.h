@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What belongs to a process as a whole. One process is the normal case. */
+#ifndef KL_PROCESS_H
+#define KL_PROCESS_H
+
+#include <kl/list.h>
+#include <kl/sched.h>
+#include <kl/types.h>
+
+struct kl_aspace;
+struct kl_fdtable;
+struct kl_fsinfo;
+struct kl_signal_process;
+
+#define KL_RLIMITS 16
+
+struct kl_process {
+	int pid, ppid, pgid, sid;
+	struct kl_list threads; /* kl_thread.proc_link */
+	unsigned threads_count;
+	struct kl_aspace *aspace;
+	struct kl_fdtable *fds;  /* vfs */
+	struct kl_fsinfo *fs;    /* vfs: root, working directory, umask */
+	struct kl_signal_process *sig;
+	uint32_t uid, euid, suid, gid, egid, sgid;
+	struct { uint64_t soft, hard; } rlimits[KL_RLIMITS]; /* by RLIMIT_* */
+	char comm[16];
+	char *exe;   /* path of the program */
+	kl_uaddr arg_start, arg_end, env_start, env_end; /* on its stack, for /proc */
+	uint64_t auxv[48]; /* pairs, up to AT_NULL */
+	int exit_status;
+};
+
+static inline struct kl_process *kl_proc(void)
+{
+	return kl_current->proc;
+}
+
+/* The first process; it is there before the file systems are. */
+extern struct kl_process kl_process_init_data;
+
+#endif
