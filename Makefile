@@ -12,8 +12,6 @@ C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
 # Seconds of each fuzzing harness in "make fuzz".
 FUZZ_SECONDS ?= 60
 
-export PYTHONDONTWRITEBYTECODE :=
-
 .PHONY: help setup check demo format lint types test fuzz fuzz-smoke bench monitor kernel docs lock clean
 
 help:
