@@ -36,6 +36,12 @@ static inline struct kl_process *kl_proc(void)
 	return kl_current->proc;
 }
 
+/*
+ * Ends the process as exit_group(2) does: the last process's end is the VM's, after the consoles have been drained. status: 0 to 255;
+ * 128 + signal when a signal ended it. Called by exit_group and by the default action of signals.
+ */
+KL_NORETURN void kl_process_exit(int status);
+
 /* The first process; it is there before the file systems are. */
 extern struct kl_process kl_process_init_data;
 

@@ -21,6 +21,10 @@ kl_ssize kl_string_from_user(char *dst, kl_uaddr src, size_t size) KL_MUST_CHECK
 		kl_copy_to_user((dst), &value_, sizeof(value_));                                                       \
 	})
 
+struct kl_regs;
+/* For the trap handler: a fault of the library OS at regs->rip has a fixup; then regs->rip is set to it. */
+bool kl_extable_fixup(struct kl_regs *regs);
+
 /* Where bytes go to or come from: one or several ranges of the program's memory, or one buffer of the library OS's. */
 struct kl_iovec {
 	kl_uaddr base;
