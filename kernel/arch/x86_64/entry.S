@@ -124,7 +124,8 @@ kl_syscall_slow:
 	push %r15
 	cld
 	mov %rsp, %rbx
-	cmp kl_syscall_count(%rip), %rax
+	mov %eax, %eax /* the number is an int */
+	cmp kl_syscall_count(%rip), %eax
 	jae unknown
 	lea kl_syscall_table(%rip), %r11
 	mov (%r11, %rax, 8), %r11

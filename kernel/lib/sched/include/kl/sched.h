@@ -11,7 +11,16 @@
 #include <kl/types.h>
 
 struct kl_process;
-struct kl_signal_thread;
+
+/* What the signal module keeps of each thread; all zero but queue, which kl_thread_create() sets up. Masks: bit n - 1 is signal n. */
+struct kl_thread_signals {
+	uint64_t blocked, pending;
+	uint64_t saved;         /* blocked, as it is to be after the system call (kl_signal_mask_once) */
+	bool saved_valid;
+	struct kl_list queue;   /* pending signals with their siginfo */
+	kl_uaddr altstack, altstack_bytes; /* sigaltstack(2) */
+	int altstack_flags;
+};
 
 enum kl_thread_state { KL_THREAD_READY, KL_THREAD_RUNNING, KL_THREAD_BLOCKED, KL_THREAD_DEAD };
 
@@ -27,7 +36,7 @@ struct kl_thread {
 	struct kl_regs *regs; /* the program's registers, at the top of the kernel stack */
 	uint64_t fs_base, gs_base;
 	void *fpu;         /* XSAVE area, 64-byte aligned */
-	struct kl_signal_thread *sig;
+	struct kl_thread_signals sig;
 	kl_uaddr clear_child_tid; /* set_tid_address(2) */
 	kl_uaddr robust_list;     /* set_robust_list(2) */
 	uint64_t cpu_ns, cpu_since_ns; /* time used; since when it runs */
@@ -38,11 +47,15 @@ extern struct kl_thread *kl_current;
 
 #define KL_KSTACK_BYTES 16384ul
 
-/* A thread of proc that enters the program with *regs. It gets to run with kl_thread_start(). NULL: out of memory. */
+/* A thread of proc that enters the program with *regs; inherits the caller's vector registers, FS and GS base and signal mask when
+ * the caller is of the same program. It gets to run with kl_thread_start(). NULL: out of memory. */
 struct kl_thread *kl_thread_create(struct kl_process *proc, const struct kl_regs *regs);
+/* Undoes kl_thread_create() of a thread that was not started. */
+void kl_thread_discard(struct kl_thread *thread);
 /* One that runs fn(arg) in the library OS only; it must not return. */
 struct kl_thread *kl_thread_create_kernel(const char *name, void (*fn)(void *arg), void *arg);
 void kl_thread_start(struct kl_thread *thread);
+/* The caller has taken the thread out of its process's list. */
 KL_NORETURN void kl_thread_exit(void);
 void kl_yield(void);
 
