@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the library OS: reads the modules' manifests, generates tables, compiles with the system's compiler, links.
 
-``build_kernel()`` is the whole way; ``load_modules()`` and ``select_modules()`` are its first steps for those who want to
-look only. The result is an ELF file without a program in it; ``kernlet.image`` makes an image of it.
+``build_kernel()`` is the whole way; ``load_modules()`` and ``select_modules()`` are its first steps for those who want
+to look only. The result is an ELF file without a program in it; ``kernlet.image`` makes an image of it.
 """
 
 from __future__ import annotations

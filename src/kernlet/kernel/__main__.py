@@ -18,14 +18,22 @@ from ._tree import SourceTree, default_tree
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m kernlet.kernel", description=__doc__)
     parser.add_argument("--out", type=Path, help="where to put the linked library OS (ELF)")
-    parser.add_argument("--modules", default="usual", help="a,b,c with what they require; all; usual (not optional)")
+    parser.add_argument(
+        "--modules", default="usual", help="a,b,c with what they require; all; usual (not optional)"
+    )
     parser.add_argument("--without", default="", help="a,b,c to leave out")
-    parser.add_argument("--only", help="compile just a,b,c ('arch' is the architecture's code); no check, no link")
-    parser.add_argument("--argv", nargs="*", default=[], help="the program that the library OS starts")
+    parser.add_argument(
+        "--only", help="compile just a,b,c ('arch' is the architecture's code); no check, no link"
+    )
+    parser.add_argument(
+        "--argv", nargs="*", default=[], help="the program that the library OS starts"
+    )
     parser.add_argument("--debug", action="store_true", help="with debugging information")
     parser.add_argument("--docs", type=Path, help="write the reference pages into this folder")
     parser.add_argument("--json", action="store_true", help="print facts as JSON")
-    parser.add_argument("--tree", type=Path, help="a checkout other than the one around this package")
+    parser.add_argument(
+        "--tree", type=Path, help="a checkout other than the one around this package"
+    )
     return parser
 
 
@@ -37,7 +45,9 @@ def _write_docs(tree: SourceTree, folder: Path) -> None:
     modules = load_modules(tree.lib)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "modules.md").write_text(modules_page(modules), encoding="utf-8")
-    (folder / "syscalls.md").write_text(syscalls_page(modules, read_syscall_numbers()), encoding="utf-8")
+    (folder / "syscalls.md").write_text(
+        syscalls_page(modules, read_syscall_numbers()), encoding="utf-8"
+    )
 
 
 def _main(arguments: list[str]) -> int:

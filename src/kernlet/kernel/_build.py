@@ -18,7 +18,13 @@ from kernlet import _paths
 from ._check import check_modules
 from ._compile import CompiledObject, Compiler, Unit, store
 from ._errors import CompileError, LinkError
-from ._generate import ImageConfig, config_header, read_syscall_numbers, settings_source, tables_source
+from ._generate import (
+    ImageConfig,
+    config_header,
+    read_syscall_numbers,
+    settings_source,
+    tables_source,
+)
 from ._manifest import Module, load_modules
 from ._select import Selection, init_order, select_modules
 from ._toolchain import Toolchain, compile_flags, find_toolchain, link_flags
@@ -29,8 +35,7 @@ __all__ = ["KernelBuild", "KernelSizes", "Progress", "build_kernel", "compile_mo
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, the number of steps done, and the number of all steps."""
 
-_PF_X, _PF_W = 1, 2
-_SHF_ALLOC, _SHT_NOBITS = 2, 8
+_PT_LOAD, _PF_X, _PF_W = 1, 1, 2
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,9 @@ def build_kernel(
         key=key,
         selection=selection,
         sizes=_sizes(elf),
-        syscalls=tuple(sorted(call.name for module in selection.modules for call in module.syscalls)),
+        syscalls=tuple(
+            sorted(call.name for module in selection.modules for call in module.syscalls)
+        ),
         compiled=count,
     )
 
@@ -111,7 +118,7 @@ def compile_modules(
     cache: Path | None = None,
     debug: bool = False,
 ) -> list[CompiledObject]:
-    """Compile just these modules and the architecture's code ("arch"), without selecting others, checking or linking."""
+    """Compile just these modules and the architecture's code ("arch"): no selection, check or link."""
     tree = tree or default_tree()
     cache = cache or Path(_paths.cache_dir()) / "kernel"
     everything = load_modules(tree.lib)
@@ -119,7 +126,9 @@ def compile_modules(
     chosen = tuple(everything[name] for name in names if name in everything)
     unknown = [name for name in names if name not in everything and name != "arch"]
     if unknown:
-        raise CompileError(f"no module named {unknown[0]!r}", hint=f"there are {', '.join(everything)}")
+        raise CompileError(
+            f"no module named {unknown[0]!r}", hint=f"there are {', '.join(everything)}"
+        )
     selection = Selection(chosen, dict.fromkeys(names, "asked for"), {})
     include = _write_generated("kl_config.h", config_header(selection), cache)
     compiler = _compiler(find_toolchain(), tree, cache, include.parent, debug=debug)
@@ -127,7 +136,9 @@ def compile_modules(
     return compiler.compile_all(units)
 
 
-def _compiler(toolchain: Toolchain, tree: SourceTree, cache: Path, include: Path, *, debug: bool) -> Compiler:
+def _compiler(
+    toolchain: Toolchain, tree: SourceTree, cache: Path, include: Path, *, debug: bool
+) -> Compiler:
     flags = compile_flags(toolchain, tree, include, debug=debug)
     return Compiler(toolchain.cc, toolchain.identity, tree.root, cache, flags)
 
@@ -164,7 +175,9 @@ def _digest(texts: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()[:40]
 
 
-def _link(toolchain: Toolchain, tree: SourceTree, cache: Path, objects: Sequence[CompiledObject]) -> tuple[Path, str]:
+def _link(
+    toolchain: Toolchain, tree: SourceTree, cache: Path, objects: Sequence[CompiledObject]
+) -> tuple[Path, str]:
     defined = frozenset().union(*(item.symbols.defined for item in objects))
     roots = [symbol for symbol in ("kl_pvh_start",) if symbol in defined]
     headers = sorted((tree.root / "abi").glob("*.h"))
@@ -177,7 +190,16 @@ def _link(toolchain: Toolchain, tree: SourceTree, cache: Path, objects: Sequence
     elf.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=elf.parent) as folder:
         script = Path(folder) / "kernel.ld"
-        preprocess = ["-E", "-P", "-x", "c", f"-I{tree.root / 'abi'}", str(tree.linker_script), "-o", str(script)]
+        preprocess = [
+            "-E",
+            "-P",
+            "-x",
+            "c",
+            f"-I{tree.root / 'abi'}",
+            str(tree.linker_script),
+            "-o",
+            str(script),
+        ]
         _run([toolchain.cc, *preprocess], "preprocess the linker script")
         result = Path(folder) / "kernel.elf"
         inputs = [str(item.path) for item in objects]
@@ -190,7 +212,9 @@ def _link(toolchain: Toolchain, tree: SourceTree, cache: Path, objects: Sequence
 
 def _run(command: Sequence[str], what: str) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, errors="replace")
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=120, errors="replace"
+        )
     except (OSError, subprocess.SubprocessError) as error:
         raise LinkError(f"can't {what}", cause=str(error)) from error
     if done.returncode != 0:
@@ -198,18 +222,19 @@ def _run(command: Sequence[str], what: str) -> None:
 
 
 def _sizes(elf: Path) -> KernelSizes:
-    """Add up the sections of the linker's own output; only what is loaded counts."""
+    """Add up the loaded segments of the linker's own output."""
     data = elf.read_bytes()
-    (offset,) = struct.unpack_from("<Q", data, 40)
-    size, count = struct.unpack_from("<HH", data, 58)
+    (offset,) = struct.unpack_from("<Q", data, 32)
+    size, count = struct.unpack_from("<HH", data, 54)
     sums = {"text": 0, "rodata": 0, "data": 0, "bss": 0}
     for index in range(count):
-        _, kind, flags, _, _, length = struct.unpack_from("<IIQQQQ", data, offset + index * size)
-        if not flags & _SHF_ALLOC:
+        kind, flags, _, _, _, filled, whole = struct.unpack_from(
+            "<IIQQQQQ", data, offset + index * size
+        )
+        if kind != _PT_LOAD:
             continue
-        executable, writable = flags & 4, flags & 1
-        place = "text" if executable else "bss" if kind == _SHT_NOBITS else "data" if writable else "rodata"
-        sums[place] += length
+        sums["text" if flags & _PF_X else "data" if flags & _PF_W else "rodata"] += filled
+        sums["bss"] += whole - filled
     return KernelSizes(**sums)
 
 

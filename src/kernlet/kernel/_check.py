@@ -13,10 +13,21 @@ from ._select import Selection
 __all__ = ["check_modules"]
 
 # The compiler calls these without being asked (GCC manual, "Standards", freestanding).
-_COMPILER_CALLS = frozenset({"memcpy", "memmove", "memset", "memcmp", "__stack_chk_fail", "__stack_chk_guard"})
+_COMPILER_CALLS = frozenset(
+    {"memcpy", "memmove", "memset", "memcmp", "__stack_chk_fail", "__stack_chk_guard"}
+)
 # Part of the compiler, in libgcc: 128-bit division and the like.
 _LIBGCC = frozenset(
-    {"__udivti3", "__umodti3", "__divti3", "__modti3", "__udivmodti4", "__divmodti4", "__popcountdi2", "__multi3"}
+    {
+        "__udivti3",
+        "__umodti3",
+        "__divti3",
+        "__modti3",
+        "__udivmodti4",
+        "__divmodti4",
+        "__popcountdi2",
+        "__multi3",
+    }
 )
 # What the linker script defines.
 _LINKER = frozenset(
@@ -44,18 +55,29 @@ _LINKER = frozenset(
 class _Exports:
     """Who defines, and who may be asked for, each symbol of an image."""
 
-    def __init__(self, selection: Selection, by_owner: Mapping[str, Sequence[CompiledObject]]) -> None:
+    def __init__(
+        self, selection: Selection, by_owner: Mapping[str, Sequence[CompiledObject]]
+    ) -> None:
         self.defined = {
-            owner: frozenset().union(*(item.symbols.defined for item in objects)) for owner, objects in by_owner.items()
+            owner: frozenset().union(*(item.symbols.defined for item in objects))
+            for owner, objects in by_owner.items()
         }
-        self.owner_of = {symbol: owner for owner, symbols in self.defined.items() for symbol in symbols}
+        self.owner_of = {
+            symbol: owner for owner, symbols in self.defined.items() for symbol in symbols
+        }
         self.exports = {module.name: frozenset(module.exports) for module in selection.modules}
-        calls = {module.name: {call.function for call in module.syscalls} for module in selection.modules}
+        calls = {
+            module.name: {call.function for call in module.syscalls} for module in selection.modules
+        }
         self.everyone = (
-            self.defined.get("arch", frozenset()) | self.defined.get("generated", frozenset()) | _LINKER | _LIBGCC
+            self.defined.get("arch", frozenset())
+            | self.defined.get("generated", frozenset())
+            | _LINKER
+            | _LIBGCC
         )
         self.entries = {
-            module.name: calls[module.name] | {init.fn for init in module.init} for module in selection.modules
+            module.name: calls[module.name] | {init.fn for init in module.init}
+            for module in selection.modules
         }
 
 
@@ -68,8 +90,8 @@ def check_modules(
 
     Checked: start-up functions, system calls and exports are defined; each symbol that a module uses comes from the
     architecture's code, from generated code, or is exported by a module whose capability it requires (a weak reference
-    needs the export only); no symbol has two owners. ``everything`` is the whole tree, to say who exports a symbol that is
-    not in the image.
+    needs the export only); no symbol has two owners. ``everything`` is the whole tree, to say who exports a symbol that
+    is not in the image.
     """
     by_owner: dict[str, list[CompiledObject]] = {}
     for item in objects:
@@ -78,7 +100,9 @@ def check_modules(
     problems = _defined_twice(by_owner)
     for module in selection.modules:
         problems += _missing_definitions(module, exports)
-        problems += _foreign_symbols(module, by_owner.get(module.name, []), selection, exports, everything)
+        problems += _foreign_symbols(
+            module, by_owner.get(module.name, []), selection, exports, everything
+        )
     problems += _arch_symbols(by_owner.get("arch", []), exports, everything)
     if problems:
         text = problems[0] if len(problems) == 1 else "\n  " + "\n  ".join(problems)
@@ -93,7 +117,9 @@ def _defined_twice(by_owner: Mapping[str, Sequence[CompiledObject]]) -> list[str
             for symbol in sorted(item.symbols.defined):
                 where = f"{owner} ({item.unit.source.name})"
                 if symbol in owners:
-                    problems.append(f"{symbol} is defined twice: in {owners[symbol]} and in {where}")
+                    problems.append(
+                        f"{symbol} is defined twice: in {owners[symbol]} and in {where}"
+                    )
                 owners[symbol] = where
     return problems
 
@@ -101,7 +127,9 @@ def _defined_twice(by_owner: Mapping[str, Sequence[CompiledObject]]) -> list[str
 def _missing_definitions(module: Module, exports: _Exports) -> list[str]:
     defined = exports.defined.get(module.name, frozenset())
     problems = [
-        f"{module.name}: exports {symbol}, which it does not define" for symbol in module.exports if symbol not in defined
+        f"{module.name}: exports {symbol}, which it does not define"
+        for symbol in module.exports
+        if symbol not in defined
     ]
     problems += [
         f"{module.name}: system call {call.name}: {call.function}() is not defined"
@@ -124,7 +152,9 @@ def _foreign_symbols(
     everything: Mapping[str, Module],
 ) -> list[str]:
     own = exports.defined.get(module.name, frozenset())
-    required = {selection.providers[cap].name for cap in module.requires if cap in selection.providers}
+    required = {
+        selection.providers[cap].name for cap in module.requires if cap in selection.providers
+    }
     allowed = exports.everyone.union(*(exports.exports[name] for name in required))
     problems = []
     for item in objects:
@@ -133,15 +163,15 @@ def _foreign_symbols(
             owner = exports.owner_of.get(symbol)
             if symbol in _COMPILER_CALLS and owner is not None:
                 continue
-            problems.append(f"{where} {symbol}, {_who_has(symbol, owner, exports, everything)}")
+            problems.append(f"{where} {symbol}, {_who_has(symbol, owner, everything)}")
         for symbol in sorted(item.symbols.weak - own - exports.everyone):
             owner = exports.owner_of.get(symbol)
             if owner is not None and symbol not in exports.exports[owner]:
-                problems.append(f"{where} {symbol}, {_who_has(symbol, owner, exports, everything)}")
+                problems.append(f"{where} {symbol}, {_who_has(symbol, owner, everything)}")
     return problems
 
 
-def _who_has(symbol: str, owner: str | None, exports: _Exports, everything: Mapping[str, Module]) -> str:
+def _who_has(symbol: str, owner: str | None, everything: Mapping[str, Module]) -> str:
     exporters = sorted(module.name for module in everything.values() if symbol in module.exports)
     if exporters:
         first = everything[exporters[0]]
@@ -155,11 +185,11 @@ def _who_has(symbol: str, owner: str | None, exports: _Exports, everything: Mapp
 def _arch_symbols(
     objects: Iterable[CompiledObject], exports: _Exports, everything: Mapping[str, Module]
 ) -> list[str]:
-    """The architecture's code is in every image and may call whatever any module of it exports."""
+    """Check the architecture's code: it is in every image and may call whatever any module exports."""
     allowed = exports.everyone.union(_COMPILER_CALLS, *exports.exports.values())
     return [
         f"arch: {item.unit.source.name} uses {symbol}, "
-        + _who_has(symbol, exports.owner_of.get(symbol), exports, everything)
+        + _who_has(symbol, exports.owner_of.get(symbol), everything)
         for item in objects
         for symbol in sorted(item.symbols.undefined - allowed)
     ]

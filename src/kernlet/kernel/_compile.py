@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiles source files, each object cached by the content of all that went into it.
 
-The cache has two levels. A *record* for a source file and its flags lists the files that the compiler read (their size, time
-and hash) and the key of the object; when no file has changed, looking at their times is all the work there is. Otherwise the
-compiler runs, and the object is stored under a key made of the flags, the compiler's version and the content of the files.
+The cache has two levels. A *record* for a source file and its flags lists the files that the compiler read (their size,
+time and hash) and the key of the object; when no file has changed, looking at their times is all the work there is.
+Otherwise the compiler runs, and the object is stored under a key made of the flags, the compiler's version and the
+content of the files.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ def store(path: Path, data: bytes) -> None:
 class Compiler:
     """Compiles units with one set of flags. Safe to use from several processes at once."""
 
-    def __init__(self, cc: str, identity: str, root: Path, cache: Path, flags: Sequence[str]) -> None:
+    def __init__(
+        self, cc: str, identity: str, root: Path, cache: Path, flags: Sequence[str]
+    ) -> None:
         self._cc = cc
         self._root = root
         self._cache = cache
@@ -82,7 +85,11 @@ class Compiler:
         failures: list[CompileError] = []
         jobs = int(os.environ.get("KERNLET_JOBS", "0")) or os.cpu_count() or 1
         with ThreadPoolExecutor(jobs) as pool:
-            waiting = {unit: pool.submit(self._compile, unit) for unit, known in found.items() if known is None}
+            waiting = {
+                unit: pool.submit(self._compile, unit)
+                for unit, known in found.items()
+                if known is None
+            }
             for unit in found:
                 cached = unit not in waiting
                 if not cached:
@@ -103,7 +110,9 @@ class Compiler:
     # --- looking up ---
 
     def _record_path(self, unit: Unit) -> Path:
-        text = "\0".join([self._identity, str(self._root), str(unit.source), *self._flags, *unit.flags])
+        text = "\0".join(
+            [self._identity, str(self._root), str(unit.source), *self._flags, *unit.flags]
+        )
         return self._cache / "records" / f"{hashlib.sha256(text.encode()).hexdigest()[:40]}.json"
 
     def _object_path(self, key: str) -> Path:
@@ -116,7 +125,9 @@ class Compiler:
             for name, size, mtime_ns, digest in record["inputs"]:
                 if self._hash(name, (size, mtime_ns, digest)) != digest:
                     return None
-            symbols = ObjectSymbols(*(frozenset(record[part]) for part in ("defined", "undefined", "weak")))
+            symbols = ObjectSymbols(
+                *(frozenset(record[part]) for part in ("defined", "undefined", "weak"))
+            )
             path = self._object_path(key)
             return CompiledObject(unit, path, key, symbols) if path.is_file() else None
         except (OSError, ValueError, KeyError, TypeError):
@@ -166,25 +177,39 @@ class Compiler:
         return CompiledObject(unit, path, key, symbols)
 
     def _key(self, unit: Unit, rows: Sequence[tuple[str, int, int, str]]) -> str:
-        flags = [flag for flag in (*self._flags, *unit.flags) if not flag.startswith(f"-I{self._cache}")]
+        flags = [
+            flag for flag in (*self._flags, *unit.flags) if not flag.startswith(f"-I{self._cache}")
+        ]
         source = unit.source.name if unit.source.is_absolute() else str(unit.source)
         parts = [self._identity, source, *flags]
-        parts += [f"{Path(name).name if name.startswith('/') else name}={digest}" for name, _, _, digest in rows]
+        parts += [
+            f"{Path(name).name if name.startswith('/') else name}={digest}"
+            for name, _, _, digest in rows
+        ]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
     def _run(self, command: Sequence[str], unit: Unit) -> None:
         try:
             done = subprocess.run(
-                command, cwd=self._root, capture_output=True, text=True, timeout=_TIMEOUT_S, errors="replace"
+                command,
+                cwd=self._root,
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT_S,
+                errors="replace",
             )
         except subprocess.TimeoutExpired as error:
-            raise CompileError(f"compiling {unit.source} took longer than {_TIMEOUT_S} s") from error
+            raise CompileError(
+                f"compiling {unit.source} took longer than {_TIMEOUT_S} s"
+            ) from error
         except OSError as error:
             raise KernelError(f"can't run {self._cc}", cause=error.strerror) from error
         if done.returncode != 0:
             lines = [line for line in done.stderr.splitlines() if "error:" in line]
             cause = lines[0] if lines else done.stderr.strip()[-300:]
-            raise CompileError(f"{unit.owner}: {unit.source} does not compile", cause=cause, output=done.stderr)
+            raise CompileError(
+                f"{unit.owner}: {unit.source} does not compile", cause=cause, output=done.stderr
+            )
 
 
 def _read_depfile(text: str) -> list[str]:

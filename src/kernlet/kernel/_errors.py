@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from kernlet.errors import KernletError
 
-__all__ = ["CompileError", "KernelError", "LinkError", "ManifestError", "ModuleCheckError", "SelectionError"]
+__all__ = [
+    "CompileError",
+    "KernelError",
+    "LinkError",
+    "ManifestError",
+    "ModuleCheckError",
+    "SelectionError",
+]
 
 
 class KernelError(KernletError):

@@ -11,7 +11,13 @@ from pathlib import Path
 from ._errors import KernelError, ManifestError
 from ._select import InitCall, Selection
 
-__all__ = ["ImageConfig", "config_header", "read_syscall_numbers", "settings_source", "tables_source"]
+__all__ = [
+    "ImageConfig",
+    "config_header",
+    "read_syscall_numbers",
+    "settings_source",
+    "tables_source",
+]
 
 _HEADER = "/* Generated from the modules' manifests; not to be edited. */\n"
 _UNISTD = (
@@ -52,24 +58,35 @@ def config_header(selection: Selection) -> str:
     for module in selection.modules:
         for name, value in module.config.items():
             if name in constants:
-                raise ManifestError(f"{module.name}/module.toml: {constants[name][1]} sets {name} too")
+                raise ManifestError(
+                    f"{module.name}/module.toml: {constants[name][1]} sets {name} too"
+                )
             constants[name] = (value, module.name)
     lines = [_HEADER, "#ifndef KL_CONFIG_H", "#define KL_CONFIG_H", ""]
-    lines += [f"#define {name} {value} /* {owner} */" for name, (value, owner) in sorted(constants.items())]
+    lines += [
+        f"#define {name} {value} /* {owner} */"
+        for name, (value, owner) in sorted(constants.items())
+    ]
     lines += ["", "#endif", ""]
     return "\n".join(lines)
 
 
-def tables_source(selection: Selection, calls: Sequence[InitCall], numbers: Mapping[str, int]) -> str:
+def tables_source(
+    selection: Selection, calls: Sequence[InitCall], numbers: Mapping[str, int]
+) -> str:
     """Return the C source of the tables of system calls and of start-up functions."""
     functions: dict[int, str] = {}
     owners: dict[str, str] = {}
     for module in selection.modules:
         for call in module.syscalls:
             if call.name not in numbers:
-                raise ManifestError(f"{module.name}/module.toml: Linux has no system call named {call.name!r}")
+                raise ManifestError(
+                    f"{module.name}/module.toml: Linux has no system call named {call.name!r}"
+                )
             if call.name in owners:
-                raise ManifestError(f"{module.name}/module.toml: {owners[call.name]} has {call.name} too")
+                raise ManifestError(
+                    f"{module.name}/module.toml: {owners[call.name]} has {call.name} too"
+                )
             owners[call.name] = module.name
             functions[numbers[call.name]] = call.function
     lines = [_HEADER, "#include <kl/image.h>", ""]
@@ -82,7 +99,8 @@ def tables_source(selection: Selection, calls: Sequence[InitCall], numbers: Mapp
 def _syscall_table(functions: Mapping[int, str]) -> list[str]:
     """Each function takes what its manual page says; the table calls all with six registers, which the ABI allows."""
     declare = [
-        f"long {name}(long a0, long a1, long a2, long a3, long a4, long a5);" for name in functions.values()
+        f"long {name}(long a0, long a1, long a2, long a3, long a4, long a5);"
+        for name in functions.values()
     ]
     entries = [f"\t[{number}] = {name}," for number, name in sorted(functions.items())]
     return [
@@ -169,5 +187,7 @@ def _literal(text: str) -> str:
     data = text.encode("utf-8", "surrogateescape")
     if 0 in data:
         raise KernelError("a zero byte in an argument or in the environment", hint="remove it")
-    plain = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 _-+=/.,:;@%()[]{}<>*&^#!~|$'")
+    plain = frozenset(
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 _-+=/.,:;@%()[]{}<>*&^#!~|$'"
+    )
     return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in data) + '"'

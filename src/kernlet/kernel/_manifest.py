@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Module manifests: ``kernel/lib/<name>/module.toml``.
 
-Nothing but its folder declares a module. This file reads the manifests strictly: an unknown key, a wrong type or a missing
-file is an error that names the manifest.
+Nothing but its folder declares a module. The manifests are read strictly: an unknown key, a wrong type or a missing file
+is an error that names the manifest.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CASE = re.compile(r"[a-z0-9_]+\Z")
 
 @dataclass(frozen=True)
 class Init:
-    """A function that runs at start-up. ``after``: the capabilities it needs running; None: all that the module requires."""
+    """A function that runs at start-up. ``after``: the capabilities it needs running; None: all of ``requires``."""
 
     stage: str
     fn: str
@@ -259,7 +259,7 @@ def load_module(folder: Path) -> Module:
 
 
 def load_modules(lib: Path) -> dict[str, Module]:
-    """Read every module under ``lib`` (``kernel/lib``), by name, sorted. Folders without a manifest are no modules (yet)."""
+    """Read every module under ``lib`` (``kernel/lib``), by name, sorted. A folder without a manifest is no module."""
     if not lib.is_dir():
         raise ManifestError(f"no modules: {lib} is not a folder")
     folders = sorted(path.parent for path in lib.glob("*/module.toml"))

@@ -17,14 +17,20 @@ def modules_page(modules: Mapping[str, Module]) -> str:
     lines = [
         _NOTE,
         "# Modules of the library OS\n",
-        f"{len(modules)} modules, each a folder of `kernel/lib/`. Capabilities are what modules require of each other.\n",
+        f"{len(modules)} modules, each a folder of `kernel/lib/`. Modules require capabilities, not each other.\n",
         "| module | what it is | provides | requires | system calls |",
         "| --- | --- | --- | --- | --- |",
     ]
     for module in modules.values():
         name = f"`{module.name}`" + (" (optional)" if module.optional else "")
         calls = str(len(module.syscalls)) if module.syscalls else ""
-        cells = [name, _cell(module.summary), _names(module.provides), _names(module.requires), calls]
+        cells = [
+            name,
+            _cell(module.summary),
+            _names(module.provides),
+            _names(module.requires),
+            calls,
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -36,8 +42,7 @@ def syscalls_page(modules: Mapping[str, Module], numbers: Mapping[str, int]) -> 
     lines = [
         _NOTE,
         "# System calls\n",
-        f"{len(calls)} system calls of x86-64 Linux, by number. Where operations are listed, the others return `ENOSYS`;"
-        " so do all system calls that are not here.\n",
+        f"{len(calls)} system calls of x86-64 Linux, by number. Where operations are listed, the others return `ENOSYS`.\n",
         "| number | system call | module | operations |",
         "| --- | --- | --- | --- |",
     ]
@@ -47,7 +52,12 @@ def syscalls_page(modules: Mapping[str, Module], numbers: Mapping[str, int]) -> 
             operations = f"{operations} {_cell(call.note)}".strip()
         manual = f"[{name}](https://man7.org/linux/man-pages/man2/{name}.2.html)"
         lines.append(f"| {numbers.get(name, '')} | {manual} | `{module.name}` | {operations} |")
-    lines += ["", "## Not there", "", ", ".join(f"`{name}`" for name in missing) or "Nothing is missing."]
+    lines += [
+        "",
+        "## Not there",
+        "",
+        ", ".join(f"`{name}`" for name in missing) or "Nothing is missing.",
+    ]
     return "\n".join(lines) + "\n"
 
 

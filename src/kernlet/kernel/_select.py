@@ -14,7 +14,7 @@ __all__ = ["InitCall", "Selection", "init_order", "select_modules"]
 
 @dataclass(frozen=True)
 class Selection:
-    """The modules of one image, sorted by name. ``reasons``: for each name why it is in; ``providers``: by capability."""
+    """The modules of one image, by name. ``reasons``: why each is in, by name; ``providers``: by capability."""
 
     modules: tuple[Module, ...]
     reasons: Mapping[str, str]
@@ -68,7 +68,9 @@ def _known(modules: Mapping[str, Module], names: Iterable[str]) -> list[str]:
     names = list(names)
     for name in names:
         if name not in modules:
-            raise SelectionError(f"no module named {name!r}", hint=f"there are {', '.join(sorted(modules))}")
+            raise SelectionError(
+                f"no module named {name!r}", hint=f"there are {', '.join(sorted(modules))}"
+            )
     return names
 
 
@@ -82,7 +84,9 @@ def _provide(providers: dict[str, Module], module: Module) -> None:
             )
 
 
-def _choose(modules: Mapping[str, Module], capability: str, needed_by: str, left_out: Sequence[str]) -> Module:
+def _choose(
+    modules: Mapping[str, Module], capability: str, needed_by: str, left_out: Sequence[str]
+) -> Module:
     all_of_them = [m for m in modules.values() if capability in m.provides]
     candidates = [m for m in all_of_them if m.name not in left_out]
     if len(candidates) > 1:
@@ -98,7 +102,9 @@ def _choose(modules: Mapping[str, Module], capability: str, needed_by: str, left
         )
     if all_of_them:
         names = ", ".join(sorted(m.name for m in all_of_them))
-        raise SelectionError(f"{needed_by} requires {capability!r}, but {names} is left out", hint="keep it")
+        raise SelectionError(
+            f"{needed_by} requires {capability!r}, but {names} is left out", hint="keep it"
+        )
     raise SelectionError(
         f"{needed_by} requires {capability!r}, which no module provides",
         hint="correct 'requires', or add a module that provides it",
@@ -136,7 +142,9 @@ def _ordered(selection: Selection) -> list[str]:
         module = by_name[name]
         after = [init.after for init in module.init if init.after is not None]
         needs = {cap for caps in after for cap in caps} if after else set(module.requires)
-        for provider in sorted({selection.providers[cap].name for cap in needs if cap in selection.providers}):
+        for provider in sorted(
+            {selection.providers[cap].name for cap in needs if cap in selection.providers}
+        ):
             visit(provider)
         order.append(name)
 

@@ -71,7 +71,9 @@ def find_toolchain() -> Toolchain:
     version = _ask(path, "--version").split("\n")[0]
     include = _ask(path, "-print-file-name=include").strip()
     if not Path(include).is_dir():
-        raise KernelError(f"the C compiler {path} has no headers of its own", hint="install gcc as a whole")
+        raise KernelError(
+            f"the C compiler {path} has no headers of its own", hint="install gcc as a whole"
+        )
     return Toolchain(path, version, include)
 
 
@@ -92,7 +94,9 @@ def system_includes(toolchain: Toolchain) -> list[str]:
     return flags
 
 
-def compile_flags(toolchain: Toolchain, tree: SourceTree, generated: Path, *, debug: bool) -> list[str]:
+def compile_flags(
+    toolchain: Toolchain, tree: SourceTree, generated: Path, *, debug: bool
+) -> list[str]:
     """Return the flags for every source file of the library OS; paths below the tree's root are relative to it."""
     includes = [f"-I{path.relative_to(tree.root)}" for path in tree.include_dirs()]
     return [
