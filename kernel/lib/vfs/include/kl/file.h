@@ -9,6 +9,8 @@
 #include <kl/uaccess.h>
 
 struct kl_file;
+struct kl_dentry;
+struct kl_process;
 struct kl_vnode;
 struct stat;
 
@@ -33,7 +35,13 @@ struct kl_file_ops {
 	 * system are the image's own memory: nothing is copied.
 	 */
 	int (*page)(struct kl_file *file, uint64_t index, bool shared_write, kl_phys *page);
+	/*
+	 * For copying files without a buffer: bytes that can be read at offset where *data points, at most max; 0 at the end. *hold: a
+	 * page whose reference the caller puts when it is done, or KL_PHYS_NONE.
+	 */
+	kl_ssize (*span)(struct kl_file *file, uint64_t offset, size_t max, const void **data, kl_phys *hold);
 	int (*stat)(struct kl_file *file, struct stat *st); /* when there is no vnode */
+	int (*flush)(struct kl_file *file); /* a descriptor of it is closed */
 	void (*release)(struct kl_file *file); /* the last reference went */
 };
 
@@ -43,10 +51,22 @@ struct kl_file {
 	uint32_t flags; /* O_* of open(2), without O_CLOEXEC */
 	int64_t pos;
 	struct kl_vnode *vnode; /* NULL: not from a file system */
+	struct kl_dentry *dentry; /* that it was opened by, with a reference; NULL when vnode is */
 	void *priv;             /* the object's own */
 	struct kl_list watches; /* epoll registrations, so that they end with the file */
 	int owner_pid, owner_signal; /* F_SETOWN, F_SETSIG */
+	const char *anonymous; /* for /proc: "[eventpoll]" and so on; NULL: see dentry */
 };
+
+/* file->flags allow it */
+static inline bool kl_file_readable(const struct kl_file *file)
+{
+	return ((file->flags + 1) & 1) != 0 && (file->flags & 010000000 /* O_PATH */) == 0;
+}
+static inline bool kl_file_writable(const struct kl_file *file)
+{
+	return ((file->flags + 1) & 2) != 0 && (file->flags & 010000000 /* O_PATH */) == 0;
+}
 
 /* With one reference. NULL: out of memory. */
 struct kl_file *kl_file_create(const struct kl_file_ops *ops, uint32_t flags, void *priv);
@@ -58,6 +78,26 @@ int kl_fd_install(struct kl_file *file, bool cloexec);
 /* The file of a descriptor of the current process with a reference, or NULL (-EBADF). */
 struct kl_file *kl_fd_get(int fd) KL_MUST_CHECK;
 int kl_fd_close(int fd);
+/* File operations as read(2), write(2): checks of the mode, then file->ops. */
+kl_ssize kl_file_read(struct kl_file *file, struct kl_iter *it, int64_t *pos);
+kl_ssize kl_file_write(struct kl_file *file, struct kl_iter *it, int64_t *pos);
+
+/* --- descriptor tables, for processes --- */
+
+struct kl_fdtable;
+struct kl_fsinfo;
+
+struct kl_fdtable *kl_fdtable_create(void);                       /* empty, one reference; NULL: out of memory */
+struct kl_fdtable *kl_fdtable_clone(struct kl_fdtable *from);     /* as fork(2) does */
+void kl_fdtable_get(struct kl_fdtable *t);                        /* CLONE_FILES */
+void kl_fdtable_put(struct kl_fdtable *t);                        /* the last reference closes all */
+void kl_fdtable_close_on_exec(struct kl_fdtable *t);
+/* Calls fn for each open descriptor from fd on, until it returns false. */
+void kl_fdtable_each(struct kl_fdtable *t, int fd, bool (*fn)(int fd, struct kl_file *file, void *arg), void *arg);
+struct kl_file *kl_fdtable_file(struct kl_fdtable *t, int fd) KL_MUST_CHECK; /* as kl_fd_get() */
+struct kl_fsinfo *kl_fsinfo_clone(struct kl_fsinfo *from);
+void kl_fsinfo_get(struct kl_fsinfo *fs);
+void kl_fsinfo_put(struct kl_fsinfo *fs);
 
 /* --- for the library OS itself --- */
 
@@ -67,7 +107,7 @@ int kl_vfs_open(const char *path, int flags, unsigned mode, struct kl_file **out
 int kl_file_read_exact(struct kl_file *file, void *buf, size_t n, uint64_t offset);
 /* Size in bytes of a regular file; -errno otherwise. */
 int64_t kl_file_size(struct kl_file *file);
-/* Path that the file was opened by, for /proc/self/maps and crash reports; never NULL. */
+/* Path of the file, for /proc/self/maps and crash reports; never NULL, valid until the next call. */
 const char *kl_file_path(const struct kl_file *file);
 
 #endif
