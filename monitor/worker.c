@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker.h"
+
+#include "error.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <linux/virtio_mmio.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define EVENTS_MAX 16
+
+/* epoll_data: a device's or a source's address; sources are marked in the lowest bit, stop is zero. */
+#define SOURCE_MARK 1u
+
+static bool poll_devices(struct kl_worker *worker)
+{
+	bool more = false;
+
+	for (unsigned int i = 0; i < worker->devices_count; i++) {
+		struct kl_virtio *device = worker->devices[i];
+
+		if (device->again)
+			device->again = kl_virtio_poll(device);
+		more |= device->again;
+	}
+	return more;
+}
+
+static void *run(void *context)
+{
+	struct kl_worker *worker = context;
+	struct epoll_event events[EVENTS_MAX];
+	bool more = false;
+
+	for (;;) {
+		int count = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, more ? 0 : -1);
+
+		for (int i = 0; i < count; i++) {
+			uint64_t data = events[i].data.u64;
+
+			if (!data)
+				return NULL;
+			if (data & SOURCE_MARK) {
+				struct kl_source *source = (struct kl_source *)(uintptr_t)(data & ~(uint64_t)SOURCE_MARK);
+				source->ready(source);
+			} else {
+				((struct kl_virtio *)(uintptr_t)data)->again = true;
+			}
+		}
+		more = poll_devices(worker);
+	}
+}
+
+static int watch(const struct kl_worker *worker, int fd, uint32_t events, uint64_t data)
+{
+	struct epoll_event event = {.events = events, .data.u64 = data};
+
+	return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int add_device(struct kl_worker *worker, int vm_fd, struct kl_virtio *device)
+{
+	device->notify_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (device->notify_fd < 0)
+		return -errno;
+	/* Whatever the queue: poll() looks at all of a device's. Edge-triggered, so the counter need not be read. */
+	struct kvm_ioeventfd doorbell = {
+		.addr = KL_VIRTIO_PA + (uint64_t)device->index * KL_VIRTIO_STRIDE + VIRTIO_MMIO_QUEUE_NOTIFY,
+		.len = 4,
+		.fd = device->notify_fd,
+	};
+	if (ioctl(vm_fd, KVM_IOEVENTFD, &doorbell) < 0)
+		return -errno;
+	int error = watch(worker, device->notify_fd, EPOLLIN | EPOLLET, (uintptr_t)device);
+	if (error || device->host_fd < 0)
+		return error;
+	error = watch(worker, device->host_fd, device->host_events | EPOLLET, (uintptr_t)device);
+	return error == -EPERM ? 0 : error; /* a regular file: always ready, nothing to wait for */
+}
+
+int kl_worker_start(struct kl_worker *worker, int vm_fd, struct kl_virtio **devices, unsigned int devices_count)
+{
+	static const char next[] = "free file descriptors or memory";
+	sigset_t all, before;
+	int error = 0;
+
+	*worker = (struct kl_worker){.epoll_fd = -1, .stop_fd = -1, .devices = devices, .devices_count = devices_count};
+	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	worker->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (worker->epoll_fd < 0 || worker->stop_fd < 0)
+		return kl_fail(errno, next, "the I/O thread's descriptors: %s", strerror(errno));
+	error = watch(worker, worker->stop_fd, EPOLLIN, 0);
+	for (unsigned int i = 0; !error && i < devices_count; i++)
+		error = add_device(worker, vm_fd, devices[i]);
+	if (error)
+		return kl_fail(-error, next, "the devices' doorbells: %s", strerror(-error));
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&worker->thread, NULL, run, worker);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error)
+		return kl_fail(error, next, "the I/O thread: %s", strerror(error));
+	worker->started = true;
+	return 0;
+}
+
+int kl_worker_add(struct kl_worker *worker, struct kl_source *source)
+{
+	return watch(worker, source->fd, EPOLLIN, (uintptr_t)source | SOURCE_MARK);
+}
+
+void kl_worker_remove(struct kl_worker *worker, struct kl_source *source)
+{
+	epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
+}
+
+void kl_worker_kick(struct kl_worker *worker, struct kl_virtio *device)
+{
+	uint64_t one = 1;
+
+	(void)worker;
+	if (write(device->notify_fd, &one, sizeof(one)) < 0)
+		return; /* full: the thread has been told often enough */
+}
+
+void kl_worker_stop(struct kl_worker *worker)
+{
+	uint64_t one = 1;
+
+	if (!worker->started)
+		return;
+	if (write(worker->stop_fd, &one, sizeof(one)) == sizeof(one))
+		pthread_join(worker->thread, NULL);
+	worker->started = false;
+}

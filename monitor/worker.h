@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The I/O thread: waits for the guest's doorbells and the host's descriptors, and polls the devices concerned. */
+#ifndef KL_MONITOR_WORKER_H
+#define KL_MONITOR_WORKER_H
+
+#include "virtio.h"
+
+#define KL_WORKER_SOURCES_MAX 8
+
+/* Another descriptor served by the I/O thread (the control socket and its connections). */
+struct kl_source {
+	int fd; /* -1: unused */
+	void (*ready)(struct kl_source *source);
+	void *context;
+};
+
+struct kl_worker {
+	int epoll_fd, stop_fd;
+	pthread_t thread;
+	bool started;
+	struct kl_virtio **devices;
+	unsigned int devices_count;
+};
+
+/*
+ * Make epoll, doorbells (eventfds that KVM signals at QueueNotify of each device's window) and the thread. All signals are
+ * blocked in it. Devices stay the caller's until kl_worker_stop(). 0 or -errno after saying why.
+ */
+int kl_worker_start(struct kl_worker *worker, int vm_fd, struct kl_virtio **devices, unsigned int devices_count);
+
+/* Have source->ready() called on the I/O thread whenever source->fd is readable. 0 or -errno. */
+int kl_worker_add(struct kl_worker *worker, struct kl_source *source);
+void kl_worker_remove(struct kl_worker *worker, struct kl_source *source);
+
+/* Have a device polled soon. From any thread. */
+void kl_worker_kick(struct kl_worker *worker, struct kl_virtio *device);
+
+void kl_worker_stop(struct kl_worker *worker);
+
+#endif
