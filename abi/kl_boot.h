@@ -60,6 +60,9 @@ struct kl_image_header {
 	uint64_t exit_start_va;  /* [exit_start, exit_end): return to the program; a tick there restarts it at exit_start */
 	uint64_t exit_end_va;
 	uint64_t crash_pa;       /* struct of the last fatal fault, for the control socket; 0: none */
+	/* Written by the builder, the same as in the image's note; for machines where the guest's own boot code fills kl_boot_info. */
+	uint64_t rootfs_pa;
+	uint64_t rootfs_bytes;
 };
 
 #define KL_WAIT_FOREVER UINT64_MAX

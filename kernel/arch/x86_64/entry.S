@@ -76,6 +76,8 @@
 	.quad kl_exit_start
 	.quad kl_text_end
 	.quad 0
+	.quad 0 /* the builder's */
+	.quad 0
 
 /* --- system calls --- */
 
