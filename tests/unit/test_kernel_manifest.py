@@ -76,18 +76,26 @@ def test_reads_everything(kernel_tree: SourceTree) -> None:
         (GOOD + 'requires = ["A b"]\n', "ill-formed name: 'A b'"),
         (GOOD + 'requires = ["a", "a"]\n', "names a twice"),
         (GOOD + 'provides = ["a"]\nrequires = ["a"]\n', "provides and requires a"),
-        (GOOD + 'sources = ["no.c"]\n', "names no.c, which does not exist"),
         (GOOD + 'init = { stage = "soon", fn = "f" }\n', "unknown stage 'soon'"),
         (GOOD + 'init = { stage = "core", fn = "f", x = 1 }\n', "init: unknown key 'x'"),
         (GOOD + "[[syscall]]\n", "syscall: 'name' is missing"),
         (GOOD + "optional = 1\n", "'optional' must be true or false"),
         (GOOD + "config = { lower = 1 }\n", "ill-formed constant 'lower'"),
-        (GOOD + '[[fuzz]]\nname = "x"\nseeds = "nowhere"\n', "not a folder"),
+        (GOOD + '[[fuzz]]\nname = "X-1"\n', "ill-formed name 'X-1'"),
     ],
 )
 def test_bad_manifest_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ManifestError, match=message):
         load_module(write(tmp_path, text))
+
+
+def test_missing_files_are_listed(tmp_path: Path) -> None:
+    text = GOOD + 'sources = ["a.c"]\n[[test]]\nname = "x"\nsources = ["t.c"]\nwith = ["a.c"]\n'
+    found = load_module(write(tmp_path, text))
+    assert found.missing_files() == ["a.c"]
+    assert found.missing_files(tests=True) == ["a.c", "t.c", "a.c"]
+    (found.path / "a.c").touch()
+    assert found.missing_files() == []
 
 
 def test_default_leaves_optional_modules_out(kernel_tree: SourceTree) -> None:

@@ -17,7 +17,7 @@ from kernlet import _paths
 
 from ._check import check_modules
 from ._compile import CompiledObject, Compiler, Unit, store
-from ._errors import CompileError, LinkError
+from ._errors import CompileError, LinkError, ManifestError
 from ._generate import (
     ImageConfig,
     config_header,
@@ -148,6 +148,9 @@ def _arch_units(tree: SourceTree) -> list[Unit]:
 
 
 def _module_units(tree: SourceTree, modules: Sequence[Module]) -> list[Unit]:
+    for module in modules:
+        for file in module.missing_files():
+            raise ManifestError(f"{module.name}/module.toml: names {file}, which does not exist")
     return [
         Unit(module.name, (module.path / source).relative_to(tree.root))
         for module in modules

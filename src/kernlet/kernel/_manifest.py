@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Module manifests: ``kernel/lib/<name>/module.toml``.
 
-Nothing but its folder declares a module. The manifests are read strictly: an unknown key, a wrong type or a missing file
-is an error that names the manifest.
+Nothing but its folder declares a module. The manifests are read strictly: an unknown key or a wrong type is an error that names the manifest.
 """
 
 from __future__ import annotations
@@ -89,6 +88,15 @@ class Module:
     config: Mapping[str, int] = field(default_factory=dict)
     optional: bool = False
 
+    def missing_files(self, *, tests: bool = False) -> list[str]:
+        """Return the sources that the manifest names and that are not there; with ``tests`` those of tests too."""
+        files = list(self.sources)
+        if tests:
+            for item in (*self.tests, *self.fuzz):
+                files += [*item.sources, *item.with_sources]
+            files += [item.seeds for item in self.fuzz if item.seeds]
+        return [file for file in files if not (self.path / file).exists()]
+
 
 class _Reader:
     """Takes values out of one TOML table, checks their types, and complains about what nobody took."""
@@ -166,22 +174,14 @@ def _read_syscall(reader: _Reader) -> Syscall:
     return call
 
 
-def _read_files(reader: _Reader, folder: Path, key: str) -> tuple[str, ...]:
-    files = reader.texts(key)
-    for file in files:
-        if not (folder / file).is_file():
-            raise reader.fail(f"'{key}' names {file}, which does not exist")
-    return files
-
-
-def _read_test(reader: _Reader, folder: Path) -> HostTest:
+def _read_test(reader: _Reader) -> HostTest:
     name = reader.text("name")
     if not _CASE.match(name):
         raise reader.fail(f"ill-formed name {name!r}", "use lower-case letters, digits and _")
     test = HostTest(
         name,
-        _read_files(reader, folder, "sources"),
-        _read_files(reader, folder, "with"),
+        reader.texts("sources"),
+        reader.texts("with"),
         reader.texts("flags"),
         reader.number("timeout", 60),
     )
@@ -189,17 +189,15 @@ def _read_test(reader: _Reader, folder: Path) -> HostTest:
     return test
 
 
-def _read_fuzz(reader: _Reader, folder: Path) -> Fuzz:
+def _read_fuzz(reader: _Reader) -> Fuzz:
     name = reader.text("name")
     if not _CASE.match(name):
         raise reader.fail(f"ill-formed name {name!r}", "use lower-case letters, digits and _")
     seeds = reader.text("seeds", "") or None
-    if seeds is not None and not (folder / seeds).is_dir():
-        raise reader.fail(f"'seeds' names {seeds}, which is not a folder")
     fuzz = Fuzz(
         name,
-        _read_files(reader, folder, "sources"),
-        _read_files(reader, folder, "with"),
+        reader.texts("sources"),
+        reader.texts("with"),
         seeds,
         reader.texts("flags"),
         reader.number("max_bytes", 4096),
@@ -243,11 +241,11 @@ def load_module(folder: Path) -> Module:
         provides=reader.texts("provides", _NAME),
         requires=reader.texts("requires", _NAME),
         exports=reader.texts("exports", _SYMBOL),
-        sources=_read_files(reader, folder, "sources"),
+        sources=reader.texts("sources"),
         init=tuple(_read_init(item) for item in reader.tables("init")),
         syscalls=tuple(_read_syscall(item) for item in reader.tables("syscall")),
-        tests=tuple(_read_test(item, folder) for item in reader.tables("test")),
-        fuzz=tuple(_read_fuzz(item, folder) for item in reader.tables("fuzz")),
+        tests=tuple(_read_test(item) for item in reader.tables("test")),
+        fuzz=tuple(_read_fuzz(item) for item in reader.tables("fuzz")),
         config=_read_config(reader),
         optional=reader.flag("optional"),
     )

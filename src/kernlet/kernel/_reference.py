@@ -42,7 +42,7 @@ def syscalls_page(modules: Mapping[str, Module], numbers: Mapping[str, int]) -> 
     lines = [
         _NOTE,
         "# System calls\n",
-        f"{len(calls)} system calls of x86-64 Linux, by number. Where operations are listed, the others return `ENOSYS`.\n",
+        f"{len(calls)} system calls of x86-64 Linux, by number. Operations not listed return `ENOSYS`.\n",
         "| number | system call | module | operations |",
         "| --- | --- | --- | --- |",
     ]
