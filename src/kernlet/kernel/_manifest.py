@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Module manifests: ``kernel/lib/<name>/module.toml``.
 
-Nothing but its folder declares a module. The manifests are read strictly: an unknown key or a wrong type is an error that names the manifest.
+Nothing but its folder declares a module. The manifests are read strictly: an unknown key or a wrong type is an error that names the
+manifest.
 """
 
 from __future__ import annotations
@@ -92,9 +93,10 @@ class Module:
         """Return the sources that the manifest names and that are not there; with ``tests`` those of tests too."""
         files = list(self.sources)
         if tests:
-            for item in (*self.tests, *self.fuzz):
-                files += [*item.sources, *item.with_sources]
-            files += [item.seeds for item in self.fuzz if item.seeds]
+            for test in self.tests:
+                files += [*test.sources, *test.with_sources]
+            for fuzz in self.fuzz:
+                files += [*fuzz.sources, *fuzz.with_sources, *([fuzz.seeds] if fuzz.seeds else [])]
         return [file for file in files if not (self.path / file).exists()]
 
 
