@@ -116,6 +116,8 @@ class Helper:
 class VmProcess:
     """A running virtual machine, our child.
 
+    ``relays`` says that the guest's standard error and log pass through us: to :attr:`on_stderr` and
+    :attr:`on_log`. Otherwise the VM writes to the descriptors of the run itself.
     ``sources`` are descriptors to drain while it runs, each with what to do with the bytes;
     :meth:`wait` closes them.
     """
@@ -124,6 +126,9 @@ class VmProcess:
         self.pid = pid
         self.helper = helper
         self.sources: dict[int, Callable[[bytes], None]] = {}
+        self.relays = False
+        self.on_stderr: Callable[[bytes], None] = lambda _data: None
+        self.on_log: Callable[[bytes], None] = lambda _data: None
         self.before_exit: Callable[[int], int] = lambda status: status
 
     def signal(self, number: int) -> None:

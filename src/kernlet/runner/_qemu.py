@@ -197,7 +197,7 @@ def _follow(process: VmProcess, spec: RunSpec, err_r: int, log_r: int, own_r: in
             if line.startswith(_EXIT_MARK) and number.isdigit():
                 result[:] = [int(number) & 0xFF]
             else:
-                write_all(spec.log_fd, line + b"\n")
+                process.on_log(line + b"\n")
 
     def finish(status: int) -> int:
         # QEMU leaves the descriptors that it was given non-blocking; others share them.
@@ -221,7 +221,10 @@ def _follow(process: VmProcess, spec: RunSpec, err_r: int, log_r: int, own_r: in
             hint="'kernlet doctor' checks the machine; -m gives the guest more memory",
         )
 
-    process.sources[err_r] = lambda data: write_all(spec.stderr_fd, data)
+    process.relays = True
+    process.on_stderr = lambda data: write_all(spec.stderr_fd, data)
+    process.on_log = lambda data: write_all(spec.log_fd, data)
+    process.sources[err_r] = lambda data: process.on_stderr(data)
     process.sources[log_r] = take_log
     process.sources[own_r] = lambda data: complaints.extend(data)
     process.before_exit = finish
