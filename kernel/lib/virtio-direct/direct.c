@@ -69,6 +69,7 @@ static const struct kl_virtio_transport transport = {
 	.activate = activate,
 	.notify = notify,
 	.reset = reset,
+	.exit_drains = true,
 };
 
 void kl_virtio_direct_use(void)

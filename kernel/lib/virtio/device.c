@@ -52,6 +52,11 @@ void kl_virtio_break(struct kl_virtio_device *dev, const char *why)
 	kl_error("virtio device %u (kind %u) %s: not used any more", dev->index, dev->boot->virtio_id, why);
 }
 
+bool kl_virtio_exit_drains(void)
+{
+	return root.transport->exit_drains;
+}
+
 void kl_virtio_notify(struct kl_virtio_device *dev, uint16_t queue)
 {
 	root.transport->notify(dev, queue);

@@ -21,7 +21,10 @@ struct kl_console_ops {
 	void (*flush)(struct kl_console_port *port);
 	/* Looks at the ring; whether the device has consumed all that was written. */
 	bool (*drained)(struct kl_console_port *port);
-	/* There is room for input again, after kl_console_input() took less than it was given. May be NULL. */
+	/*
+	 * Input is wanted: called when a program first reads from or polls the port (until then a driver gives the device no
+	 * buffers), and when there is room again after kl_console_input() took less than it was given. May be NULL.
+	 */
 	void (*resume)(struct kl_console_port *port);
 };
 

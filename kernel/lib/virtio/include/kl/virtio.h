@@ -77,8 +77,10 @@ struct kl_virtio_transport {
 	/* Starts the count devices that have been configured. Sets dev->result: 0 or -errno. Returns -errno if none could be. */
 	int (*activate)(struct kl_virtio_device *const *devs, unsigned count);
 	void (*notify)(struct kl_virtio_device *dev, uint16_t queue);
-	/* Stops the device: it forgets its queues. NULL: cannot. */
+	/* Stops the device: it forgets its queues. */
 	void (*reset)(struct kl_virtio_device *dev);
+	/* The machine's end waits for the devices to take over what was published: a driver need not. */
+	bool exit_drains;
 };
 
 struct kl_virtio_device {
@@ -118,6 +120,8 @@ void kl_virtio_use(const struct kl_virtio_transport *transport);
 int kl_virtio_activate_all(void);
 /* Marks the device broken; logs why, once. */
 void kl_virtio_break(struct kl_virtio_device *dev, const char *why);
+/* The transport's exit_drains. */
+bool kl_virtio_exit_drains(void);
 /* For the rings: tells an active device that a queue has requests. */
 void kl_virtio_notify(struct kl_virtio_device *dev, uint16_t queue);
 
