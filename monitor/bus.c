@@ -45,7 +45,7 @@ static void activate(struct kl_vcpu *vcpu, uint32_t count)
 		if (setup.device < vcpu->devices_count) {
 			result = kl_virtio_activate(vcpu->devices[setup.device], &setup);
 			if (!result)
-				kl_worker_kick(vcpu->worker, vcpu->devices[setup.device]);
+				kl_worker_notified(vcpu->worker, vcpu->devices[setup.device]);
 		}
 		shared->result = result;
 		vcpu->counters.activations++;
@@ -85,7 +85,7 @@ enum kl_bus_result kl_bus_access(struct kl_vcpu *vcpu, uint64_t pa, uint8_t *dat
 		/* A window without a device reads as zero: no magic value, so no driver will touch it. */
 		if (device && write) {
 			if (kl_virtio_write(device, offset, (uint32_t)value, bytes))
-				kl_worker_kick(vcpu->worker, device);
+				kl_worker_notified(vcpu->worker, device);
 		} else if (device) {
 			value = kl_virtio_read(device, offset, bytes);
 		}

@@ -56,6 +56,7 @@ struct kl_virtio {
 	uint64_t requests; /* served so far */
 	bool running;      /* DRIVER_OK and not broken: poll() may run */
 	bool again;        /* poll() said there is more; I/O thread only */
+	unsigned int slow_notifies; /* that came as exits; processor's thread only */
 };
 
 /* Fill the parts common to all devices. notify_fd is created by the I/O thread's set-up. */

@@ -15,7 +15,7 @@ struct kl_source {
 };
 
 struct kl_worker {
-	int epoll_fd, stop_fd;
+	int vm_fd, epoll_fd, stop_fd;
 	pthread_t thread;
 	bool started;
 	struct kl_virtio **devices;
@@ -23,7 +23,7 @@ struct kl_worker {
 };
 
 /*
- * Make epoll, doorbells (eventfds that KVM signals at QueueNotify of each device's window) and the thread. All signals are
+ * Make epoll, doorbells (eventfds that KVM signals at QueueNotify of a device's window) and the thread. All signals are
  * blocked in it. Devices stay the caller's until kl_worker_stop(). 0 or -errno after saying why.
  */
 int kl_worker_start(struct kl_worker *worker, int vm_fd, struct kl_virtio **devices, unsigned int devices_count);
@@ -32,8 +32,11 @@ int kl_worker_start(struct kl_worker *worker, int vm_fd, struct kl_virtio **devi
 int kl_worker_add(struct kl_worker *worker, struct kl_source *source);
 void kl_worker_remove(struct kl_worker *worker, struct kl_source *source);
 
-/* Have a device polled soon. From any thread. */
-void kl_worker_kick(struct kl_worker *worker, struct kl_virtio *device);
+/*
+ * The guest has notified a device by an exit, or has just set it up: poll it at once, on the processor's thread, and leave the
+ * rest to the I/O thread.
+ */
+void kl_worker_notified(struct kl_worker *worker, struct kl_virtio *device);
 
 void kl_worker_stop(struct kl_worker *worker);
 

@@ -21,7 +21,7 @@
 
 /* A gate descriptor split into what the assembler can compute: addresses are known constants. */
 	.macro descriptor n
-	.quad ((VA(KL_STUB_PA) + 16 * \n) & 0xffff) | (KL_SEL_CODE0 << 16) | ((\n == KL_VECTOR_TICK) << 32) | (0xee << 40) | (((VA(KL_STUB_PA) + 16 * \n) >> 16 & 0xffff) << 48)
+	.quad ((VA(KL_STUB_PA) + 16 * \n) & 0xffff) | (KL_SEL_CODE0 << 16) | (((\n == KL_VECTOR_TICK) & 1) << 32) | (0xee << 40) | (((VA(KL_STUB_PA) + 16 * \n) >> 16 & 0xffff) << 48)
 	.quad VA(KL_STUB_PA) >> 32
 	.endm
 
