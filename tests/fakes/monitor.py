@@ -23,7 +23,9 @@ SOURCE = Path("@SOURCE@")
 def install(folder: Path) -> Path:
     """Write an executable that runs this file; return its path."""
     path = folder / "kernlet-monitor"
-    path.write_text(f"#!{sys.executable} -I\n" + Path(__file__).read_text().replace("@SOURCE@", str(_SOURCE), 1))
+    path.write_text(
+        f"#!{sys.executable} -I\n" + Path(__file__).read_text().replace("@SOURCE@", str(_SOURCE), 1)
+    )
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kernlet.runner._cmdline import MAX_BYTES, CommandLineError, decode, encode, join, split
 
 # What os.fsdecode() can give: any text, undecodable bytes as lone surrogates.

@@ -4,8 +4,10 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+
 from fakes.monitor import install
 from kernlet.runner import MonitorRunner, RunSpec, StartError, pick_runner
 from kernlet.runner._process import spawn
@@ -19,7 +21,7 @@ def monitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def run(*argv: str, **changes: object) -> tuple[int, bytes, bytes, bytes]:
+def run(*argv: str, **changes: Any) -> tuple[int, bytes, bytes, bytes]:
     """Run the fake guest with pipes; return status, standard output, error and log."""
     pipes = [os.pipe() for _ in range(3)]
     (out_r, out_w), (err_r, err_w), (log_r, log_w) = pipes

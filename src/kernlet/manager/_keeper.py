@@ -10,6 +10,7 @@ from functools import partial
 from kernlet.errors import KernletError
 
 from ._logs import LogWriter
+from ._manager import OWN_FAILURE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from ._instance import Instance
     from ._manager import Manager
-
-_OWN_FAILURE = 125
 
 
 class DetachedStartError(KernletError):
@@ -36,16 +35,19 @@ def run_detached(
     Raises :class:`DetachedStartError` with nothing left behind.
     """
     report_r, report_w = os.pipe()
+    manager.close()
     pid = os.fork()
     if pid == 0:
-        _child(manager, instance, runner, accelerator, spec, report_w)
+        _child(manager, instance, runner, accelerator, spec, [report_w])
     os.close(report_w)
+    manager.reopen()
     with os.fdopen(report_r, "rb") as report:
         answer = report.read().decode("utf-8", "replace")
     os.waitpid(pid, 0)
     kind, _, text = answer.partition(" ")
     if kind == "pid":
         return int(text)
+    manager.discard(instance)
     raise DetachedStartError(text or "the keeper process ended without a word")
 
 
@@ -55,7 +57,7 @@ def _child(
     runner: Runner,
     accelerator: str,
     spec: RunSpec,
-    report: int,
+    report: list[int],
 ) -> None:
     """Leave the terminal and the caller's process group; never returns."""
     status = 1
@@ -66,16 +68,16 @@ def _child(
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
-        # Not the caller's pipes, nor the descriptors of a database opened before fork(2).
-        os.closerange(3, report)
-        os.closerange(report + 1, os.sysconf("SC_OPEN_MAX"))
+        # The caller may wait for the end of pipes that it gave us.
+        os.closerange(3, report[0])
+        os.closerange(report[0] + 1, os.sysconf("SC_OPEN_MAX"))
         os.chdir("/")
         manager.reopen()
         manager.keep(instance)
         status = _keep(manager, instance, runner, accelerator, spec, report)
     except BaseException as error:
-        _report(report, f"error {error}")
-        manager.ended(instance, _OWN_FAILURE, str(error))
+        if not _report(report, f"error {error}"):
+            manager.ended(instance, OWN_FAILURE, str(error))
     finally:
         os._exit(status)
 
@@ -86,7 +88,7 @@ def _keep(
     runner: Runner,
     accelerator: str,
     spec: RunSpec,
-    report: int,
+    report: list[int],
 ) -> int:
     log = LogWriter(manager.instance_dir(instance))
     pipes = {stream: os.pipe() for stream in ("stdout", "stderr", "kernel")}
@@ -118,16 +120,22 @@ def _keep(
         status = process.wait()
         error = ""
     except KernletError as failure:
-        status, error = _OWN_FAILURE, str(failure)
+        status, error = OWN_FAILURE, str(failure)
         log.add("kernel", f"{error}\n".encode())
     log.close()
     manager.ended(instance, status, error)
     return 0
 
 
-def _report(report: int, text: str) -> None:
+def _report(report: list[int], text: str) -> bool:
+    """Tell the caller how the start went, once; False when it was told already or has gone."""
+    if not report:
+        return False
+    fd = report.pop()
     try:
-        os.write(report, text.encode("utf-8", "replace"))
-        os.close(report)
-    except OSError:  # reported before
-        return
+        os.write(fd, text.encode("utf-8", "replace"))
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _STEP_SECONDS = 0.01
 _KEEPER_SECONDS = 2.0
+OWN_FAILURE = 125
+"""Exit status of an instance whose virtual machine did not start."""
 
 
 class NoSuchInstanceError(KernletError):
@@ -43,11 +45,14 @@ class Manager:
         return self
 
     def __exit__(self, *details: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database; needed before fork(2), which SQLite's locks do not survive."""
         self._store.close()
 
     def reopen(self) -> None:
-        """Open the database again: a connection must not be carried through fork(2)."""
-        self._stale = self._store  # must not be closed: its descriptors are no longer its own
+        """Open the database again."""
         self._store = Store(self.folder)
 
     def create(
@@ -152,6 +157,11 @@ class Manager:
             self._store.update(instance.id, error=error)
         self._store.end(instance.id, "exited", exit_status, time.time_ns())
 
+    def discard(self, instance: Instance) -> None:
+        """Forget an instance whose virtual machine did not start."""
+        self._remove_socket(instance)
+        self._forget(instance)
+
     def list(self) -> list[Instance]:
         """Return every instance, the oldest first; those whose processes are gone are marked."""
         boot = _boot_id()
@@ -205,6 +215,9 @@ class Manager:
         pid, started = instance.pid, instance.pid_start
         if not pid:
             pid, started = instance.keeper_pid, instance.keeper_start
+        if pid == os.getpid():  # ours and not started yet: there is nothing to end
+            self._bury(instance, "exited", OWN_FAILURE)
+            return
         used = signal.SIGTERM
         _send(pid, started, used)
         if not _wait_gone(pid, started, timeout_seconds):
@@ -228,8 +241,7 @@ class Manager:
                 hint = f"stop it first (kernlet stop {instance.name}) or use --force"
                 raise InstanceError(f"{instance.name} is running", hint=hint)
             self.stop(instance, 0.5)
-        self._remove_socket(instance)
-        self._forget(instance)
+        self.discard(instance)
 
     def _forget(self, instance: Instance) -> None:
         folder = self.instance_dir(instance)
