@@ -156,6 +156,7 @@ int kl_block(uint64_t deadline_ns, bool interruptible)
 			if (r < 0)
 				return r;
 		}
+		self->interruptible = interruptible;
 		self->state = KL_THREAD_BLOCKED;
 		schedule();
 		kl_timer_cancel(&block.timer);

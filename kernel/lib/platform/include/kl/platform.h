@@ -29,6 +29,12 @@ extern const struct kl_platform kl_platform_monitor, kl_platform_pc;
 /* The boot record, checked and copied at boot. */
 extern struct kl_boot_info kl_boot;
 
+/*
+ * At boot: checks the record, copies it to kl_boot and picks the platform. 0, -EINVAL (not a record of this ABI version), -ENODEV
+ * (the image was not built for this machine).
+ */
+int kl_platform_select(const struct kl_boot_info *record);
+
 /* Value of a key on the command line, decoded, or NULL; the n-th when it is given several times. Kept for ever. */
 const char *kl_cmdline_get(const char *key, unsigned n);
 

@@ -31,6 +31,7 @@ struct kl_thread {
 	int tid;
 	enum kl_thread_state state;
 	bool woken;        /* since it last blocked */
+	bool interruptible; /* while blocked: a signal may wake it */
 	uint64_t ksp;      /* kernel stack pointer while not running */
 	uint64_t kstack_va; /* lowest mapped byte of its kernel stack */
 	struct kl_regs *regs; /* the program's registers, at the top of the kernel stack */
