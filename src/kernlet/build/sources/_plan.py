@@ -22,8 +22,9 @@ class EntryKind(enum.StrEnum):
 class RootfsEntry:
     """One name in the root file system.
 
-    ``path`` is absolute and normalised ("/etc/passwd"). A FILE has either ``source`` (a host path, read when the image is
-    made) or ``data``; a SYMLINK has ``target`` as it will be stored. ``mode`` holds permission bits only, 0o7777 at most.
+    ``path`` is absolute and normalised ("/etc/passwd"). A FILE has either ``source`` (a host
+    path, read when the image is made) or ``data``; a SYMLINK has ``target`` as it will be stored.
+    ``mode`` holds permission bits only, 0o7777 at most.
     """
 
     path: str
@@ -46,7 +47,10 @@ class RootfsEntry:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port on which the program listens; ``host`` is the port to publish it on by default, None for none."""
+    """A port on which the program listens.
+
+    ``host`` is the port to publish it on by default, None for none.
+    """
 
     guest: int
     protocol: str = "tcp"
@@ -65,10 +69,12 @@ class ModuleOverrides:
 class RootfsPlan:
     """The description of an image's contents, before anything is built.
 
-    ``entries`` are sorted by path; each entry's parent precedes it; "/" is the first. ``entrypoint`` + ``cmd`` is the argv,
-    entrypoint[0] an absolute guest path. Arguments of ``kernlet run F -- ARGS`` replace ``cmd``. ``user`` is numeric,
-    "uid:gid". ``memory`` is in bytes, None for the default. ``programs`` are the guest paths of all ELF files known to
-    run (the program, its interpreter, its libraries): what the rewriter and the analysis look at first.
+    ``entries`` are sorted by path; each entry's parent precedes it; "/" is the first.
+    ``entrypoint`` + ``cmd`` is the argv, entrypoint[0] an absolute guest path. Arguments of
+    ``kernlet run F -- ARGS`` replace ``cmd``. ``user`` is numeric, "uid:gid". ``memory`` is in
+    bytes, None for the default. ``programs`` are the guest paths of all ELF files known to run
+    (the program, its interpreter, its libraries): what the rewriter and the analysis look at
+    first.
     """
 
     name: str

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Symbols (through pyelftools: they need section headers) and relocations (through the loader's tables)."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+
+from elftools.common.exceptions import ELFError
+from elftools.construct import ConstructError
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from kernlet.elf import _dynamic as dt
+from kernlet.elf._file import ElfFile
+
+__all__ = [
+    "Function",
+    "Relocation",
+    "read_functions",
+    "read_labels",
+    "read_relocations",
+    "section_address",
+]
+
+# What pyelftools lets through when a file contradicts itself.
+_BROKEN = (
+    ELFError,
+    ConstructError,
+    struct.error,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    OSError,
+)
+
+_SYM = struct.Struct("<IBBHQQ")
+_RELA = struct.Struct("<QQq")
+_STT_NOTYPE, _STT_FUNC, _STT_IFUNC = 0, 2, 10
+R_RELATIVE, R_IRELATIVE = 8, 37
+_SYMBOLS_MAX = 4_000_000
+_RELOCATIONS_MAX = 8_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function symbol: [start, start + size), size 0 if the symbol doesn't say."""
+
+    name: str
+    start: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Relocation:
+    """One dynamic relocation. ``addend`` is the address meant, for the RELATIVE kinds."""
+
+    offset: int
+    type: int
+    symbol: int
+    addend: int
+
+
+def _symbol_tables(elf: ElfFile) -> list[tuple[bytes, bytes]]:
+    """Return (symbols, names) of each symbol table that the section headers name."""
+    if not elf.header.shoff:
+        return []
+    tables = []
+    try:
+        reader = ELFFile(io.BytesIO(elf.data))
+        for section in reader.iter_sections():
+            if isinstance(section, SymbolTableSection):
+                strings = reader.get_section(section["sh_link"])
+                size = min(section["sh_size"], _SYMBOLS_MAX * _SYM.size, len(elf.data))
+                at, names_at = section["sh_offset"], strings["sh_offset"]
+                names = elf.data[names_at : names_at + strings["sh_size"]]
+                tables.append((elf.data[at : at + size], names))
+    except _BROKEN:
+        return tables
+    return tables
+
+
+def section_address(elf: ElfFile, name: str) -> int | None:
+    """Return the address of the section called ``name``, None if there is none in memory."""
+    if not elf.header.shoff:
+        return None
+    try:
+        section = ELFFile(io.BytesIO(elf.data)).get_section_by_name(name)
+        return None if section is None else int(section["sh_addr"]) or None
+    except _BROKEN:
+        return None
+
+
+def _symbols(elf: ElfFile) -> list[tuple[int, int, int, bytes]]:
+    """Return (type, value, size, name) of every defined symbol with an address in the file's code."""
+    found = []
+    for raw, names in _symbol_tables(elf):
+        usable = len(raw) // _SYM.size * _SYM.size
+        for name_at, info, _, index, value, size in _SYM.iter_unpack(raw[:usable]):
+            kind = info & 0xF
+            if index == 0 or kind not in (_STT_NOTYPE, _STT_FUNC, _STT_IFUNC) or not value:
+                continue
+            end = names.find(b"\0", name_at)
+            found.append((kind, value, size, names[name_at:end] if end >= 0 else b""))
+    return found
+
+
+def read_functions(elf: ElfFile) -> list[Function]:
+    """Return the function symbols that lie in executable segments, sorted by address.
+
+    Empty for a stripped file.
+    """
+    ranges = [(s.vaddr, s.vaddr + s.filesz) for s in elf.loads if s.executable]
+    found = {
+        (value, size): Function(name.decode("utf-8", "surrogateescape"), value, size)
+        for kind, value, size, name in _symbols(elf)
+        if kind != _STT_NOTYPE and any(lo <= value and value + size <= hi for lo, hi in ranges)
+    }
+    return [found[key] for key in sorted(found)]
+
+
+def read_labels(elf: ElfFile) -> set[int]:
+    """Return every address that any symbol names, functions and plain labels alike."""
+    return {value for _, value, _, _ in _symbols(elf)}
+
+
+def read_relocations(elf: ElfFile) -> list[Relocation]:
+    """Return the dynamic relocations (DT_RELA, DT_JMPREL, DT_RELR).
+
+    Those outside of the file are left out.
+    """
+    dynamic = elf.dynamic
+    if dynamic is None:
+        return []
+    values = dynamic.values
+    found: list[Relocation] = []
+    for table, size in ((dt.DT_RELA, dt.DT_RELASZ), (dt.DT_JMPREL, dt.DT_PLTRELSZ)):
+        start, length = values.get(table), values.get(size, 0)
+        if start is None:
+            continue
+        raw = elf.read(start, min(length, len(elf.data)) // _RELA.size * _RELA.size)
+        for offset, info, addend in _RELA.iter_unpack(raw or b""):
+            found.append(Relocation(offset, info & 0xFFFFFFFF, info >> 32, addend))
+    if dt.DT_RELR in values:
+        found += _read_relr(elf, values[dt.DT_RELR], values.get(dt.DT_RELRSZ, 0))
+    return found
+
+
+def _read_relr(elf: ElfFile, start: int, size: int) -> list[Relocation]:
+    """Expand the compact table of relative relocations.
+
+    The addend is what the file holds at the place.
+    """
+    raw = elf.read(start, min(size, len(elf.data)) // 8 * 8) or b""
+    places: list[int] = []
+    where = 0
+    for (entry,) in struct.iter_unpack("<Q", raw):
+        if len(places) > _RELOCATIONS_MAX:
+            break
+        if entry & 1 == 0:
+            places.append(entry)
+            where = entry + 8
+            continue
+        places += [where + 8 * bit for bit in range(63) if entry >> (bit + 1) & 1]
+        where += 63 * 8
+    found = []
+    for place in places:
+        word = elf.read(place, 8)
+        if word is not None:
+            found.append(Relocation(place, R_RELATIVE, 0, struct.unpack("<Q", word)[0]))
+    return found
