@@ -10,7 +10,7 @@
 
 #define CANARY_ZERO_BYTE 0xffull /* one byte of zero stops string functions that run over */
 
-extern char kl_boot_stack[], kl_boot_stack_top[];
+extern char kl_boot_stack[]; /* KL_KSTACK_BYTES */
 uint64_t __stack_chk_guard;
 
 KL_NORETURN void __stack_chk_fail(void);
@@ -54,7 +54,7 @@ __attribute__((optimize("no-stack-protector"))) void kl_boot_main(const struct k
 
 	kl_list_init(&boot_thread.sig.queue);
 	boot_thread.kstack_va = (uint64_t)kl_boot_stack;
-	boot_thread.regs = (struct kl_regs *)kl_boot_stack_top - 1;
+	boot_thread.regs = (struct kl_regs *)(boot_thread.kstack_va + KL_KSTACK_BYTES) - 1;
 	kl_current = &boot_thread;
 	kl_arch_boot_tables(kl_boot.tables_pa);
 	kl_arch_thread_load(NULL, &boot_thread);
