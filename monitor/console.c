@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <linux/virtio_ids.h>
 #include <poll.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 enum { QUEUE_IN, QUEUE_OUT, QUEUES };
@@ -49,9 +48,9 @@ static bool write_request(struct kl_console *console, int timeout_ms)
 	while (console->written < console->chain.out_bytes && !console->out_broken) {
 		struct iovec part[KL_VQ_CHAIN_MAX];
 
-		if (!ready(console->out_fd, POLLOUT, timeout_ms))
+		if (!ready(console->device.out_fd, POLLOUT, timeout_ms))
 			return false;
-		ssize_t done = writev(console->out_fd, part, (int)clip(console, part));
+		ssize_t done = writev(console->device.out_fd, part, (int)clip(console, part));
 		if (done > 0)
 			console->written += (uint64_t)done;
 		else if (done < 0 && errno != EINTR && errno != EAGAIN)
@@ -65,7 +64,6 @@ static bool write_request(struct kl_console *console, int timeout_ms)
 static bool poll_out(struct kl_console *console, int timeout_ms)
 {
 	struct kl_vq *vq = &console->device.vq[QUEUE_OUT];
-	bool blocked = false;
 
 	for (int left = BUDGET; left; left--) {
 		if (!console->writing) {
@@ -81,7 +79,7 @@ static bool poll_out(struct kl_console *console, int timeout_ms)
 			console->written = 0;
 		}
 		if (!write_request(console, timeout_ms)) {
-			blocked = true;
+			console->device.blocked = true;
 			break;
 		}
 		console->writing = false;
@@ -89,18 +87,18 @@ static bool poll_out(struct kl_console *console, int timeout_ms)
 		kl_vq_put(vq, console->chain.head, 0);
 	}
 	kl_virtio_publish(&console->device, QUEUE_OUT);
-	return !blocked && console->device.running && kl_vq_watch(vq);
+	return !console->device.blocked && console->device.running && kl_vq_watch(vq);
 }
 
 static void poll_in(struct kl_console *console)
 {
 	struct kl_vq *vq = &console->device.vq[QUEUE_IN];
 
-	while (console->in_fd >= 0 && !console->end_told) {
+	while (console->device.in_fd >= 0 && !console->end_told) {
 		struct iovec iov[KL_VQ_CHAIN_MAX];
 		struct kl_vq_chain chain;
 
-		if (!console->in_ended && !ready(console->in_fd, POLLIN, 0))
+		if (!console->in_ended && !ready(console->device.in_fd, POLLIN, 0))
 			break;
 		int taken = kl_vq_take(vq, &chain, iov);
 		if (taken < 0)
@@ -111,7 +109,7 @@ static void poll_in(struct kl_console *console)
 			continue;
 		ssize_t got = 0;
 		if (chain.in_count)
-			got = readv(console->in_fd, iov + chain.out_count, chain.in_count);
+			got = readv(console->device.in_fd, iov + chain.out_count, chain.in_count);
 		if (got < 0 && (errno == EINTR || errno == EAGAIN)) {
 			kl_vq_untake(vq, 1);
 			break;
@@ -148,11 +146,9 @@ void kl_console_init(struct kl_console *console, const char *name, enum kl_devic
 {
 	kl_virtio_init(&console->device, &ops, name, VIRTIO_ID_CONSOLE, QUEUES);
 	console->device.role = role;
-	console->in_fd = in_fd;
-	console->out_fd = out_fd;
 	console->in_ended = console->end_told = console->out_broken = console->writing = false;
-	console->device.host_fd = in_fd >= 0 ? in_fd : out_fd;
-	console->device.host_events = in_fd >= 0 ? EPOLLIN | EPOLLRDHUP : EPOLLOUT;
+	console->device.in_fd = in_fd;
+	console->device.out_fd = out_fd;
 }
 
 void kl_console_drain(struct kl_console *console, const volatile int *stop)

@@ -12,7 +12,6 @@
 
 struct kl_console {
 	struct kl_virtio device;
-	int in_fd, out_fd; /* in_fd -1: no input */
 	bool in_ended, end_told, out_broken;
 	/* The request whose output is partly written. */
 	bool writing;

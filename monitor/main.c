@@ -4,6 +4,7 @@
 #include "console.h"
 #include "error.h"
 #include "image.h"
+#include "net.h"
 #include "options.h"
 #include "rng.h"
 #include "tables.h"
@@ -35,6 +36,7 @@ struct machine {
 	struct kl_worker worker;
 	struct kl_console consoles[CONSOLES];
 	struct kl_rng rng;
+	struct kl_net nets[KL_OPTIONS_NET_MAX];
 	struct kl_virtio *devices[KL_VIRTIO_MAX];
 	unsigned int devices_count;
 };
@@ -58,6 +60,13 @@ static int add_devices(struct machine *m)
 	add_device(m, &m->consoles[CONSOLE_STDIO].device);
 	add_device(m, &m->consoles[CONSOLE_STDERR].device);
 	add_device(m, &m->rng.device);
+	for (unsigned int i = 0; i < m->options.nets_count; i++) {
+		int error = kl_net_init(&m->nets[i], &m->options.nets[i]);
+
+		if (error)
+			return error;
+		add_device(m, &m->nets[i].device);
+	}
 	return 0;
 }
 

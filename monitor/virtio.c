@@ -17,7 +17,7 @@
 void kl_virtio_init(struct kl_virtio *device, const struct kl_virtio_ops *ops, const char *name, uint32_t id, uint32_t queues)
 {
 	*device = (struct kl_virtio){
-		.ops = ops, .name = name, .id = id, .queues = queues, .features = COMMON_FEATURES, .notify_fd = -1, .host_fd = -1};
+		.ops = ops, .name = name, .id = id, .queues = queues, .features = COMMON_FEATURES, .notify_fd = -1, .in_fd = -1, .out_fd = -1};
 	pthread_mutex_init(&device->lock, NULL);
 }
 
@@ -32,6 +32,13 @@ static void reset(struct kl_virtio *device)
 	memset(device->vq, 0, sizeof(device->vq));
 	if (device->ops->reset)
 		device->ops->reset(device);
+}
+
+static void start(struct kl_virtio *device)
+{
+	device->running = true;
+	if (device->ops->start)
+		device->ops->start(device);
 }
 
 static bool features_are_fine(const struct kl_virtio *device, uint64_t features)
@@ -67,7 +74,7 @@ int kl_virtio_activate(struct kl_virtio *device, const struct kl_virtio_setup *s
 	memcpy(device->registers, registers, sizeof(registers));
 	device->driver_features = setup->features;
 	device->status = STATUS_ALL;
-	device->running = true;
+	start(device);
 	pthread_mutex_unlock(&device->lock);
 	return 0;
 }
@@ -127,8 +134,8 @@ static void write_status(struct kl_virtio *device, uint32_t value)
 		value &= ~(uint32_t)VIRTIO_CONFIG_S_FEATURES_OK;
 	/* Bits are only ever added; all are cleared by a reset. */
 	device->status |= value;
-	if (device->status == STATUS_ALL)
-		device->running = true;
+	if (device->status == STATUS_ALL && !device->running)
+		start(device);
 }
 
 /* QueueReady = 1 is where the areas are checked; a queue that fails the check stays unready. */
@@ -208,14 +215,6 @@ bool kl_virtio_write(struct kl_virtio *device, uint64_t offset, uint32_t value, 
 	bool begun = device->running && (!ran || offset == VIRTIO_MMIO_QUEUE_NOTIFY);
 	pthread_mutex_unlock(&device->lock);
 	return begun;
-}
-
-bool kl_virtio_poll(struct kl_virtio *device)
-{
-	pthread_mutex_lock(&device->lock);
-	bool more = device->running && device->ops->poll(device);
-	pthread_mutex_unlock(&device->lock);
-	return more;
 }
 
 void kl_virtio_publish(struct kl_virtio *device, unsigned int queue)

@@ -23,7 +23,9 @@ struct kl_virtio_ops {
 	 * notification or an event on the host's side. True: there is more, call again soon.
 	 */
 	bool (*poll)(struct kl_virtio *device);
-	/* Forget requests in flight: the driver has reset the device. May be NULL. */
+	/* The driver is ready, with the features it has accepted. Lock held. May be NULL. */
+	void (*start)(struct kl_virtio *device);
+	/* Forget requests in flight: the driver has reset the device. Lock held. May be NULL. */
 	void (*reset)(struct kl_virtio *device);
 };
 
@@ -43,8 +45,8 @@ struct kl_virtio {
 	uint8_t config[KL_VIRTIO_CONFIG_MAX];
 	uint32_t config_bytes;
 	int notify_fd; /* eventfd behind QueueNotify */
-	int host_fd;   /* what it is connected to; -1: nothing to wait for */
-	uint32_t host_events; /* epoll events of host_fd */
+	int in_fd;     /* poll() is called when this can be read; -1: none */
+	int out_fd;    /* and when this can be written, after poll() has set blocked; -1: none. Never equal to in_fd. */
 
 	pthread_mutex_t lock; /* guards everything below, and what poll() uses */
 	uint64_t driver_features;
@@ -55,6 +57,7 @@ struct kl_virtio {
 	struct kl_vq vq[KL_VIRTIO_QUEUES_MAX];
 	uint64_t requests; /* served so far */
 	bool running;      /* DRIVER_OK and not broken: poll() may run */
+	bool blocked;      /* set by poll(): out_fd takes no more for now */
 	bool again;        /* poll() said there is more; I/O thread only */
 	unsigned int slow_notifies; /* that came as exits; processor's thread only */
 };
@@ -69,9 +72,6 @@ bool kl_virtio_write(struct kl_virtio *device, uint64_t offset, uint32_t value, 
 
 /* Reset and set up a device in one go. 0, or -EINVAL, -ENOTSUP and the device is unchanged. */
 int kl_virtio_activate(struct kl_virtio *device, const struct kl_virtio_setup *setup);
-
-/* Poll under the lock if the device runs. Returns what ops->poll() returned. */
-bool kl_virtio_poll(struct kl_virtio *device);
 
 /* For devices. Publish a queue and tell the guest if it wants to know. */
 void kl_virtio_publish(struct kl_virtio *device, unsigned int queue);

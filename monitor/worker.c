@@ -21,6 +21,21 @@
 /* epoll_data: a device's or a source's address; sources are marked in the lowest bit, stop is zero. */
 #define SOURCE_MARK 1u
 
+/* Poll a device under its lock. True: there is more. */
+static bool serve(const struct kl_worker *worker, struct kl_virtio *device)
+{
+	pthread_mutex_lock(&device->lock);
+	device->blocked = false;
+	bool more = device->running && device->ops->poll(device);
+	if (device->blocked && device->out_fd >= 0) {
+		struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT, .data.u64 = (uintptr_t)device};
+
+		epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, device->out_fd, &event);
+	}
+	pthread_mutex_unlock(&device->lock);
+	return more;
+}
+
 static bool poll_devices(struct kl_worker *worker)
 {
 	bool more = false;
@@ -29,7 +44,7 @@ static bool poll_devices(struct kl_worker *worker)
 		struct kl_virtio *device = worker->devices[i];
 
 		if (device->again)
-			device->again = kl_virtio_poll(device);
+			device->again = serve(worker, device);
 		more |= device->again;
 	}
 	return more;
@@ -95,7 +110,7 @@ void kl_worker_notified(struct kl_worker *worker, struct kl_virtio *device)
 {
 	if (++device->slow_notifies == SLOW_NOTIFIES_MAX)
 		add_doorbell(worker, device);
-	if (kl_virtio_poll(device))
+	if (serve(worker, device))
 		kick(device);
 }
 
@@ -106,10 +121,13 @@ static int add_device(struct kl_worker *worker, struct kl_virtio *device)
 		return -errno;
 	/* Edge-triggered, so the counter need not be read. */
 	int error = watch(worker, device->notify_fd, EPOLLIN | EPOLLET, (uintptr_t)device);
-	if (error || device->host_fd < 0)
-		return error;
-	error = watch(worker, device->host_fd, device->host_events | EPOLLET, (uintptr_t)device);
-	return error == -EPERM ? 0 : error; /* a regular file: always ready, nothing to wait for */
+	if (!error && device->in_fd >= 0)
+		error = watch(worker, device->in_fd, EPOLLIN | EPOLLRDHUP | EPOLLET, (uintptr_t)device);
+	if (error == -EPERM)
+		error = 0; /* a regular file: always ready, nothing to wait for */
+	if (!error && device->out_fd >= 0)
+		error = watch(worker, device->out_fd, EPOLLONESHOT, (uintptr_t)device);
+	return error == -EPERM ? 0 : error;
 }
 
 int kl_worker_start(struct kl_worker *worker, int vm_fd, struct kl_virtio **devices, unsigned int devices_count)

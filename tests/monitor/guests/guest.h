@@ -22,6 +22,11 @@ void guest_trap(struct frame *frame);
 void library_spin(void);
 uint64_t library_exit(void);
 
+static inline void copy(void *to, const void *from, size_t bytes)
+{
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes)::"memory");
+}
+
 static inline uint64_t rdtsc(void)
 {
 	uint32_t low, high;
