@@ -11,6 +11,7 @@ from kernlet.errors import KernletError
 from kernlet.manager import Manager
 from kernlet.runner import (
     Network,
+    PortForward,
     RunSpec,
     check_ports,
     parse_network,
@@ -53,11 +54,12 @@ def execute(options: RunOptions) -> int:
     check_ports(network.ports)
     if options.verbose:
         _explain(runner, probe, rejected, network)
-    argv = (target.argv[0], *options.args) if options.args else ()
+    manifest = target.manifest
+    argv = manifest.entrypoint + options.args if options.args else ()
     with Manager() as manager:
         instance = manager.create(
             target.image,
-            argv or target.argv,
+            argv or manifest.argv,
             name=options.name,
             ports=" ".join(str(port) for port in network.ports),
             network=network.mode,
@@ -80,6 +82,9 @@ def execute(options: RunOptions) -> int:
 
 def _network(options: RunOptions, target: Target, runner: str) -> Network:
     ports = tuple(parse_port(text) for text in options.publish)
+    if not ports and not options.net:
+        wanted = (port for port in target.manifest.ports if port.host)
+        ports = tuple(PortForward("127.0.0.1", p.host, p.guest, p.protocol) for p in wanted)
     if options.net:
         network = parse_network(options.net, ports)
     elif ports or target.uses_network:

@@ -9,7 +9,7 @@ from ._monitor import MonitorRunner, hardware_virtualisation, monitor_path
 from ._passt import passt_path
 from ._ports import PortError, check_ports
 from ._process import OWN_FAILURE, HelperError, StartError, VmProcess
-from ._qemu import QemuRunner, image_end, qemu_path
+from ._qemu import QemuRunner, qemu_path
 from ._select import all_runners, pick_runner
 from ._spec import (
     Network,
@@ -40,7 +40,6 @@ __all__ = [
     "all_runners",
     "check_ports",
     "hardware_virtualisation",
-    "image_end",
     "monitor_path",
     "parse_network",
     "parse_port",

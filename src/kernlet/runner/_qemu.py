@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import os
-import struct
 import time
+
+from kernlet.image import read_image
 
 from . import _cache, _cmdline
 from ._base import ProbeResult
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 _PROGRAM = "qemu-system-x86_64"
 _ERR_FD, _LOG_FD, _NET_FD = 3, 4, 5
 _EXIT_MARK = b"kernlet-exit: "
-_LOW_MEMORY = 1 << 20
 _MACHINE = (
     "microvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on,"
     "auto-kernel-cmdline=off,acpi=off"
@@ -105,7 +105,7 @@ def qemu_command(
 
     ``by_fd``: the network is a socket at descriptor 5 instead of QEMU's own.
     """
-    memory = -(-(image_end(spec.image) + spec.memory_bytes) // (1 << 20))
+    memory = -(-(read_image(spec.image).end_pa + spec.memory_bytes) // (1 << 20))
     command = [
         path,
         *("-M", _MACHINE, "-accel", accelerator, "-cpu", "host" if accelerator == "kvm" else "max"),
@@ -149,43 +149,11 @@ def _netdev(network: Network, *, by_fd: bool) -> str:
     return ",".join(options)
 
 
-def image_end(path: str) -> int:
-    """Return the first physical address behind the image's loadable segments.
-
-    Raises :class:`StartError` when ``path`` is not a complete ELF64 file.
-    """
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - start-up time
-            header = file.read(64)
-            if header[:6] != b"\x7fELF\x02\x01":
-                raise StartError(
-                    f"{path} is not a kernlet image", hint="build one with 'kernlet build'"
-                )
-            table, entry_bytes, entries = struct.unpack_from("<Q14xHH", header, 32)
-            file.seek(table)
-            data = file.read(entry_bytes * entries)
-            size = os.fstat(file.fileno()).st_size
-        end = _LOW_MEMORY
-        for at in range(0, entry_bytes * entries, entry_bytes):
-            kind, _, offset, _, physical, in_file, in_memory, _ = struct.unpack_from(
-                "<IIQQQQQQ", data, at
-            )
-            if kind == 1:
-                end = max(end, physical + in_memory)
-                if offset + in_file > size:
-                    raise struct.error
-    except struct.error:
-        raise StartError(f"{path} is truncated", hint="build or copy it again") from None
-    except OSError as error:
-        raise StartError(f"{path} cannot be read", cause=error.strerror) from None
-    return (end + 4095) & ~4095
-
-
 def _follow(process: VmProcess, spec: RunSpec, err_r: int, log_r: int, own_r: int) -> None:
     """Relay the guest's standard error and log; find its exit status in the log's last line."""
     log = bytearray()
     complaints = bytearray()
-    blocking = {fd: os.get_blocking(fd) for fd in {spec.stdin_fd, spec.stdout_fd}}
+    blocking = {fd: os.get_blocking(fd) for fd in {spec.stdin_fd, spec.stdout_fd} if fd < 3}
     result: list[int] = []
 
     def take_log(data: bytes) -> None:
@@ -260,4 +228,4 @@ def _run_probe(path: str) -> ProbeResult:
     )
 
 
-__all__ = ["QemuRunner", "image_end", "qemu_command", "qemu_path"]
+__all__ = ["QemuRunner", "qemu_command", "qemu_path"]
