@@ -163,6 +163,9 @@ kl_table:
 	FRAME frame_exception, kl_trap_exception
 	FRAME frame_fault, kl_trap_fault
 	FRAME frame_interrupt, kl_trap_interrupt
+
+	/* A KVM without hardware to lean on runs the code at LSTAR with the rights of CPL 3 until the iretq: not on a ring-0 page. */
+	.data
 	FRAME frame_syscall, kl_syscall_slow /* its rsp is the program's, stored at entry */
 
 	.section .kl.trapstack, "aw", @nobits
