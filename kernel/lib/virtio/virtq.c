@@ -209,8 +209,10 @@ bool kl_virtq_arm(struct kl_virtq *vq, unsigned after)
 
 void kl_virtq_disarm(struct kl_virtq *vq)
 {
-	/* With the event index, one that is passed is not met again for 65536 requests. */
-	if (!event_idx(vq))
+	/* One that is passed is not met again for 65535 requests. */
+	if (event_idx(vq))
+		store16(used_event(vq), (uint16_t)(vq->taken - 1));
+	else
 		store16(&vq->avail->flags, VRING_AVAIL_F_NO_INTERRUPT);
 }
 

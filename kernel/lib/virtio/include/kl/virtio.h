@@ -63,7 +63,7 @@ void kl_virtq_kick(struct kl_virtq *vq);
 void *kl_virtq_get(struct kl_virtq *vq, uint32_t *bytes);
 /* Asks for a notification when after more requests beyond the next are finished; true: so many are finished already. */
 bool kl_virtq_arm(struct kl_virtq *vq, unsigned after);
-/* Back to polling: tells a device without event index to be quiet. */
+/* Takes the wish back: the device need not notify. (One notification may be on its way.) */
 void kl_virtq_disarm(struct kl_virtq *vq);
 /* Whether kl_virtq_get() would find something. */
 bool kl_virtq_ready(const struct kl_virtq *vq);
