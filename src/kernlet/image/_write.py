@@ -37,22 +37,28 @@ _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _SHF_ALLOC, _SHT_SYMTAB, _SHT_NOBITS = 2, 2, 8
 _HEADER_ROOM = _PAGE
+_IMAGE_HEADER_MAGIC = struct.pack("<Q", 0x726461656874696D)  # KL_HEADER_MAGIC
+_IMAGE_HEADER_ROOTFS = (
+    56  # offset of rootfs_pa and rootfs_bytes in struct kl_image_header (abi/kl_boot.h)
+)
 
 
 @dataclass(frozen=True)
 class ImageLayout:
-    """What of the memory layout an image depends on: the ABI's version and two base addresses."""
+    """What of the memory layout (abi/kl_layout.h) an image depends on."""
 
     abi_version: int
     base_va: int
     direct_va: int
+    header_pa: int
+    """Where struct kl_image_header is."""
 
 
 class _Linked:
     """The linker's output: trusted, since the builder made it a moment ago."""
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+    def __init__(self, content: bytes) -> None:
+        self.data = data = bytearray(content)
         fields = ELF_HEADER.unpack_from(data)
         self.ident, self.kind, self.machine, self.version, self.entry = fields[:5]
         self.flags = fields[7]
@@ -147,6 +153,7 @@ def _write(
     notes_offset = end + rootfs_bytes
     segments = [*placed, rootfs_at] if rootfs_bytes else placed
 
+    _fill_header(linked, rootfs_at, layout)
     for old, new in zip(linked.segments, placed, strict=True):
         file.seek(new.offset)
         file.write(linked.data[old.offset : old.offset + old.file_bytes])
@@ -160,6 +167,19 @@ def _write(
     file.seek(0)
     file.write(_headers(linked, segments, (notes_offset, len(notes)), sections_at))
     return size
+
+
+def _fill_header(linked: _Linked, rootfs: Segment, layout: ImageLayout) -> None:
+    """Tell the guest's own boot code where the root file system is."""
+    for segment in linked.segments:
+        at = segment.offset + layout.header_pa - segment.paddr
+        if segment.paddr <= layout.header_pa < segment.paddr + segment.file_bytes:
+            if not linked.data.startswith(_IMAGE_HEADER_MAGIC, at):
+                break
+            place = (rootfs.paddr, rootfs.file_bytes) if rootfs.file_bytes else (0, 0)
+            struct.pack_into("<QQ", linked.data, at + _IMAGE_HEADER_ROOTFS, *place)
+            return
+    raise ImageFormatError("the library OS has no header at its place")
 
 
 def _align(value: int, to: int = _PAGE) -> int:
