@@ -252,7 +252,12 @@ int kl_net_init(struct kl_net *net, const struct kl_net_options *options)
 	memcpy(net->device.config, &config, offsetof(struct virtio_net_config, mtu));
 	net->device.features |= 1ull << VIRTIO_NET_F_MAC | 1ull << VIRTIO_NET_F_STATUS | 1ull << VIRTIO_NET_F_MRG_RXBUF;
 	net->fd = -1;
-	int error = options->kind == KL_NET_TAP ? kl_tap_open(net, options->name) : kl_passt_open(net, options->name);
+	int error = -EINVAL;
+	switch (options->kind) {
+	case KL_NET_TAP: error = kl_tap_open(net, options->name); break;
+	case KL_NET_PASST: error = kl_passt_open(net, options->name); break;
+	case KL_NET_FD: error = kl_passt_attach(net, options->fd); break;
+	}
 	if (error)
 		return error;
 	net->device.in_fd = net->fd;

@@ -71,6 +71,7 @@ int kl_net_init(struct kl_net *net, const struct kl_net_options *options);
 /* The back ends. Each opens net->fd and sets backend, features and MTU. 0 or -errno after saying why. */
 int kl_tap_open(struct kl_net *net, const char *interface);
 int kl_passt_open(struct kl_net *net, const char *path);
+int kl_passt_attach(struct kl_net *net, int fd); /* a connected socket, which is the device's from now on */
 
 /* For back ends: the device's maximum transmission unit, offered to the guest. */
 void kl_net_set_mtu(struct kl_net *net, uint16_t mtu);

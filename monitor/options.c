@@ -4,11 +4,14 @@
 #include "error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define FD_MAX (1 << 20)
 
 static const char see_help[] = "see kernlet-monitor --help";
 
@@ -22,7 +25,7 @@ const char kl_options_help[] =
 	"  --control SOCKET        serve status, pause, registers ... on this UNIX socket (JSON lines)\n"
 	"  --net tap:IF[,mac=MAC]      a network device on an existing tap interface\n"
 	"  --net passt:SOCKET[,mac=MAC] a network device on a running passt\n"
-	"  --net passt-fd:N[,mac=MAC]  the same, on an inherited socket that is connected already\n"
+	"  --net passt-fd:N[,mac=MAC]  the same, already connected to descriptor N\n"
 	"  --log-fd N              where the library OS's log goes (default 2)\n"
 	"  --no-sandbox            keep system calls and capabilities (to debug the monitor)\n"
 	"  --probe                 find out whether KVM here runs code at CPL 3; prints JSON, exit status 0 or 1\n"
@@ -49,6 +52,16 @@ static int parse_bytes(const char *text, uint64_t *bytes)
 	return 0;
 }
 
+static int parse_fd(const char *text, int *fd)
+{
+	uint64_t number;
+
+	if (parse_bytes(text, &number) || number > FD_MAX)
+		return -EINVAL;
+	*fd = (int)number;
+	return 0;
+}
+
 static int parse_mac(const char *text, uint8_t mac[6])
 {
 	for (int i = 0; i < 6; i++, text += 3) {
@@ -63,7 +76,7 @@ static int parse_mac(const char *text, uint8_t mac[6])
 
 static int parse_net(struct kl_options *options, const char *text)
 {
-	static const char next[] = "give --net tap:IFNAME,mac=52:54:00:12:34:56 or --net passt:SOCKET,mac=...";
+	static const char next[] = "give --net tap:IFNAME, passt:SOCKET or passt-fd:N, and ,mac=52:54:00:12:34:56";
 	struct kl_net_options net = {.fd = -1, .mac = {0x52, 0x54, 0x00, 0x6b, 0x6c, (uint8_t)options->nets_count}};
 	const char *name = strchr(text, ':');
 
@@ -84,11 +97,8 @@ static int parse_net(struct kl_options *options, const char *text)
 	if (!length || length >= (net.kind == KL_NET_TAP ? IFNAMSIZ : sizeof(net.name)))
 		return kl_fail(EINVAL, next, "--net %s: name empty or too long", text);
 	memcpy(net.name, name, length);
-	uint64_t fd;
-	if (net.kind == KL_NET_FD && (parse_bytes(net.name, &fd) || fd > 1 << 20))
-		return kl_fail(EINVAL, "give an open file descriptor", "--net %s: not a number", text);
-	if (net.kind == KL_NET_FD)
-		net.fd = (int)fd;
+	if (net.kind == KL_NET_FD && parse_fd(net.name, &net.fd))
+		return kl_fail(EINVAL, next, "--net %s: not a file descriptor", text);
 	if (comma && (strncmp(comma, ",mac=", 5) || parse_mac(comma + 5, net.mac)))
 		return kl_fail(EINVAL, next, "--net %s: not a unicast MAC address", text);
 	options->nets[options->nets_count++] = net;
@@ -116,7 +126,6 @@ int kl_options_parse(struct kl_options *options, int argc, char **argv)
 		{"net", required_argument, NULL, 'n'}, {"log-fd", required_argument, NULL, 'l'},
 		{"no-sandbox", no_argument, NULL, 's'}, {"probe", no_argument, NULL, 'p'},
 		{"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {0}};
-	uint64_t number;
 	int error = 0;
 
 	*options = (struct kl_options){.cmdline = "", .log_fd = 2, .sandbox = true};
@@ -139,10 +148,8 @@ int kl_options_parse(struct kl_options *options, int argc, char **argv)
 				error = kl_fail(EINVAL, "give a number such as 64M", "--memory %s: not a size", optarg);
 			break;
 		case 'l':
-			if (parse_bytes(optarg, &number) || number > 1 << 20)
-				error = kl_fail(EINVAL, "give an open file descriptor", "--log-fd %s: not a number", optarg);
-			else
-				options->log_fd = (int)number;
+			if (parse_fd(optarg, &options->log_fd) || fcntl(options->log_fd, F_GETFD) < 0)
+				error = kl_fail(EINVAL, "give an open file descriptor", "--log-fd %s: not open", optarg);
 			break;
 		case ':': return kl_fail(EINVAL, see_help, "%s: needs a value", argv[at]);
 		default: return kl_fail(EINVAL, see_help, "%s: no such option", argv[at]);

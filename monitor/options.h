@@ -13,8 +13,8 @@ enum kl_net_kind { KL_NET_TAP, KL_NET_PASST, KL_NET_FD };
 
 struct kl_net_options {
 	enum kl_net_kind kind;
-	char name[108]; /* interface, or path of passt's socket */
-	int fd;         /* KL_NET_FD: the socket; otherwise -1 */
+	char name[108]; /* interface, or path of passt's socket, or number of the descriptor connected to it */
+	int fd;         /* KL_NET_FD: that descriptor; otherwise -1 */
 	uint8_t mac[6];
 };
 

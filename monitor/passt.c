@@ -146,33 +146,42 @@ static int passt_send(struct kl_net *net, const struct iovec *iov, unsigned int 
 
 static const struct kl_net_backend backend = {.receive = passt_receive, .send = passt_send, .flush = flush};
 
-static int connect_to(struct kl_net *net, const char *path)
+/* From the connected socket net->fd to a device. */
+static int set_up(struct kl_net *net)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	net->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (net->fd < 0 || connect(net->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return -errno;
 	/* A second name for the socket: the I/O thread waits for reading and for writing separately. */
 	net->device.out_fd = fcntl(net->fd, F_DUPFD_CLOEXEC, 0);
-	return net->device.out_fd < 0 ? -errno : 0;
-}
-
-int kl_passt_open(struct kl_net *net, const char *path)
-{
-	int error = connect_to(net, path);
-
-	if (error)
-		return kl_fail(-error, "start it: passt --socket PATH", "passt at %s: %s", path, strerror(-error));
 	uint8_t *buffers = mmap(NULL, IN_BYTES + OUT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (buffers == MAP_FAILED)
+
+	if (net->device.out_fd < 0 || buffers == MAP_FAILED)
 		return kl_fail(errno, "free some memory", "buffers for passt: %s", strerror(errno));
 	net->passt = (struct kl_passt){.in = buffers, .out = buffers + IN_BYTES};
 	net->device.features |= 1ull << VIRTIO_NET_F_GUEST_CSUM;
 	net->backend = &backend;
 	kl_net_set_mtu(net, MTU);
 	return 0;
+}
+
+int kl_passt_attach(struct kl_net *net, int fd)
+{
+	socklen_t bytes = sizeof(int);
+	int type;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) < 0 || type != SOCK_STREAM)
+		return kl_fail(EINVAL, "start it: passt --fd N", "passt at descriptor %d: not a stream socket", fd);
+	net->fd = fd;
+	return set_up(net);
+}
+
+int kl_passt_open(struct kl_net *net, const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return kl_fail(ENAMETOOLONG, "use a shorter path", "passt at %s: %s", path, strerror(ENAMETOOLONG));
+	strcpy(address.sun_path, path);
+	net->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (net->fd < 0 || connect(net->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return kl_fail(errno, "start it: passt --socket PATH", "passt at %s: %s", path, strerror(errno));
+	return set_up(net);
 }
