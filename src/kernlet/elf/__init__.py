@@ -7,7 +7,14 @@ from kernlet.elf._dynamic import Dynamic
 from kernlet.elf._errors import ElfError, MalformedElfError, NotElfError, UnsupportedElfError
 from kernlet.elf._file import ElfFile, ElfKind, Segment
 from kernlet.elf._frames import Frame, read_frames
-from kernlet.elf._tables import Function, Relocation, read_functions, read_labels, read_relocations
+from kernlet.elf._tables import (
+    Function,
+    Relocation,
+    read_functions,
+    read_imports,
+    read_labels,
+    read_relocations,
+)
 
 __all__ = [
     "Dynamic",
@@ -23,6 +30,7 @@ __all__ = [
     "UnsupportedElfError",
     "read_frames",
     "read_functions",
+    "read_imports",
     "read_labels",
     "read_relocations",
 ]

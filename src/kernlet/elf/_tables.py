@@ -130,6 +130,21 @@ def read_labels(elf: ElfFile) -> set[int]:
     return {value for _, value, _, _ in _symbols(elf)}
 
 
+def read_imports(elf: ElfFile) -> set[str]:
+    """Return the names of the symbols that a dynamic file takes from its libraries."""
+    if elf.dynamic is None:
+        return set()
+    found = set()
+    for raw, names in _symbol_tables(elf):
+        usable = len(raw) // _SYM.size * _SYM.size
+        for name_at, info, _, index, _, _ in _SYM.iter_unpack(raw[:usable]):
+            if index == 0 and name_at and info & 0xF in (_STT_NOTYPE, _STT_FUNC, _STT_IFUNC):
+                end = names.find(b"\0", name_at)
+                if end >= 0:
+                    found.add(names[name_at:end].decode("utf-8", "surrogateescape"))
+    return found
+
+
 def read_relocations(elf: ElfFile) -> list[Relocation]:
     """Return the dynamic relocations (DT_RELA, DT_JMPREL, DT_RELR).
 

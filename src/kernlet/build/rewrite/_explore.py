@@ -292,7 +292,7 @@ class Explorer:
         """Return the entries of a `jmp [index * 8 + table]` in a program at a fixed address."""
         if jump.memory_base != Register.NONE or jump.memory_index_scale != 8:
             return []
-        found = []
+        found: list[int] = []
         at = jump.memory_displacement
         while len(found) < _TABLE_MAX:
             word = self.elf.read(at, 8)
