@@ -52,3 +52,7 @@ def _dispatch(arguments: list[str]) -> int:
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"kernlet: {where}{error.strerror}; check the path and its permissions\n")
+        return own_failure

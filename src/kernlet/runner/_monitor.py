@@ -60,7 +60,8 @@ class MonitorRunner:
         if known is not None:
             return ProbeResult(**known)
         result = _run_probe(path)
-        _cache.store("probe-monitor", key, result._asdict())
+        if result.usable:  # a failure may be a passing one
+            _cache.store("probe-monitor", key, result._asdict())
         return result
 
     def start(self, spec: RunSpec) -> VmProcess:
