@@ -65,14 +65,7 @@ struct kl_netif {
 	uint32_t address_be, mask_be, broadcast_be; /* address 0: none yet */
 	struct kl_pbuf_queue tx_queue; /* waits for room in the ring */
 	struct kl_list flush_link;
-	struct kl_list tx_waiters;     /* struct kl_netif_waiter */
 	uint64_t rx_packets, rx_bytes, rx_dropped, tx_packets, tx_bytes, tx_dropped;
-};
-
-/* Called once when the interface takes packets again. */
-struct kl_netif_waiter {
-	struct kl_list link;
-	void (*ready)(struct kl_netif_waiter *waiter);
 };
 
 /* --- for drivers --- */
@@ -91,12 +84,11 @@ void kl_netif_tx_ready(struct kl_netif *nif);
  * are done here. 0, or -ENOBUFS: dropped.
  */
 int kl_netif_transmit(struct kl_netif *nif, struct kl_pbuf *frame);
-/* Whether senders should wait (kl_netif_wait) rather than add to the queue. */
+/* Whether senders should wait rather than add to the queue: all struct kl_net_work are run when that is over. */
 static inline bool kl_netif_busy(const struct kl_netif *nif)
 {
 	return nif->tx_full;
 }
-void kl_netif_wait(struct kl_netif *nif, struct kl_netif_waiter *waiter);
 /* All interfaces: what was transmitted since the last time goes out now. */
 void kl_netif_flush_all(void);
 /* Takes effect at once: address, direct route. address 0: removes both. */
