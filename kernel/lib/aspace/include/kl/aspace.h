@@ -11,11 +11,36 @@ struct kl_file;
 
 extern struct kl_aspace *kl_aspace_current;
 
+/* Takes over the tables that boot made, kl_boot.tables_pa. 0 or -ENOMEM. */
+int kl_aspace_init(void);
+/* Removes all areas, and chooses a new layout: for execve(2). */
+void kl_aspace_reset(struct kl_aspace *as);
+
 /* As mmap(2) etc. with the program's own semantics; address or -errno. file is not consumed. */
 int64_t kl_aspace_map(struct kl_aspace *as, kl_uaddr hint, uint64_t bytes, int prot, int flags, struct kl_file *file,
 		      uint64_t offset);
 int kl_aspace_unmap(struct kl_aspace *as, kl_uaddr addr, uint64_t bytes);
 int kl_aspace_protect(struct kl_aspace *as, kl_uaddr addr, uint64_t bytes, int prot);
+/* mremap(2): address or -errno. */
+int64_t kl_aspace_remap(struct kl_aspace *as, kl_uaddr old, uint64_t old_bytes, uint64_t bytes, int flags, kl_uaddr to);
+int kl_aspace_advise(struct kl_aspace *as, kl_uaddr addr, uint64_t bytes, int advice); /* madvise(2) */
+kl_uaddr kl_aspace_brk(struct kl_aspace *as, kl_uaddr addr); /* the end of brk's memory after the call, as brk(2) */
+bool kl_aspace_is_resident(struct kl_aspace *as, kl_uaddr addr); /* mincore(2) */
+/*
+ * Maps pages of the image itself (the vDSO) at an address of the library OS's choice, near hint if that is not 0. name: kept, not
+ * copied. Address or -ENOMEM.
+ */
+int64_t kl_aspace_map_image(struct kl_aspace *as, kl_uaddr hint, kl_phys pa, uint64_t bytes, int prot, const char *name);
+/* Faults [addr, addr + bytes) in, as if the program had read, or written. No error: what cannot be had now faults later. */
+void kl_aspace_populate(struct kl_aspace *as, kl_uaddr addr, uint64_t bytes, bool write);
+/* Where a new program goes: chosen at random, page-aligned. */
+struct kl_aspace_layout {
+	kl_uaddr stack_top;    /* highest stack address */
+	kl_uaddr program_base; /* of position-independent programs; brk(2)'s memory grows behind them */
+};
+void kl_aspace_layout(const struct kl_aspace *as, struct kl_aspace_layout *out);
+/* How far the main stack may grow, bytes (RLIMIT_STACK). */
+void kl_aspace_set_stack_limit(struct kl_aspace *as, uint64_t bytes);
 /* Where brk(2) starts; set by the program loader. */
 void kl_aspace_set_brk(struct kl_aspace *as, kl_uaddr start);
 

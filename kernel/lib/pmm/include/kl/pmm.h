@@ -12,12 +12,24 @@
 /* One page with one reference; KL_PHYS_NONE when there is none left. */
 kl_phys kl_page_alloc(void) KL_MUST_CHECK;
 kl_phys kl_page_alloc_zeroed(void) KL_MUST_CHECK;
+/*
+ * A page known to be zero without anybody having to write to it: it costs nothing before it is used. KL_PHYS_NONE when there is
+ * no such page, though others may be free.
+ */
+kl_phys kl_page_alloc_fresh(void) KL_MUST_CHECK;
 /* Physically contiguous pages, each with one reference, to be freed one by one. align_pages: a power of two. */
 kl_phys kl_pages_alloc(size_t pages, size_t align_pages) KL_MUST_CHECK;
 /* Pages of the image (root file system, library OS) may be passed too: they are never freed. */
 void kl_page_get(kl_phys page);
 void kl_page_put(kl_phys page); /* the last reference frees it */
-unsigned kl_page_refs(kl_phys page);
+unsigned kl_page_refs(kl_phys page); /* UINT32_MAX: a page of the image */
+
+/* A word for the use of whoever allocated the page; undefined at first. Not for pages of the image. */
+uint32_t kl_page_tag(kl_phys page);
+void kl_page_set_tag(kl_phys page, uint32_t tag);
+
+/* Called once, before any other function here: takes over [kl_boot.free_start_pa, kl_boot.ram_end_pa). 0 or -ENOMEM. */
+int kl_pmm_init(void);
 
 /* Counts in pages. */
 size_t kl_pages_total(void);
