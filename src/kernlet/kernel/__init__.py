@@ -8,6 +8,7 @@ to look only. The result is an ELF file without a program in it; ``kernlet.image
 from __future__ import annotations
 
 from ._build import KernelBuild, KernelSizes, Progress, build_kernel, compile_modules
+from ._compile import CompiledObject, Compiler, Unit
 from ._errors import (
     CompileError,
     KernelError,
@@ -24,6 +25,8 @@ from ._tree import SourceTree, default_tree, read_layout
 
 __all__ = [
     "CompileError",
+    "CompiledObject",
+    "Compiler",
     "Fuzz",
     "HostTest",
     "ImageConfig",
@@ -41,6 +44,7 @@ __all__ = [
     "SelectionError",
     "SourceTree",
     "Syscall",
+    "Unit",
     "build_kernel",
     "compile_modules",
     "default_tree",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Module manifests: ``kernel/lib/<name>/module.toml``.
 
-Nothing but its folder declares a module. The manifests are read strictly: an unknown key or a wrong type is an error that names the
-manifest.
+Nothing but its folder declares a module. The manifests are read strictly: an unknown key or a wrong type is an error
+that names the manifest.
 """
 
 from __future__ import annotations
