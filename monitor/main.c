@@ -2,11 +2,14 @@
 /* kernlet-monitor: one process, one virtual machine, one kernlet. */
 #include "boot.h"
 #include "console.h"
+#include "control.h"
 #include "error.h"
 #include "image.h"
 #include "net.h"
 #include "options.h"
+#include "probe.h"
 #include "rng.h"
+#include "sandbox.h"
 #include "tables.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -39,6 +42,7 @@ struct machine {
 	struct kl_net nets[KL_OPTIONS_NET_MAX];
 	struct kl_virtio *devices[KL_VIRTIO_MAX];
 	unsigned int devices_count;
+	struct kl_control control;
 };
 
 /* The one machine of this process. */
@@ -144,21 +148,34 @@ static int prepare(struct machine *m)
 	return error;
 }
 
+static void connect_parts(struct machine *m)
+{
+	m->vcpu.worker = &m->worker;
+	m->vcpu.header = &m->image.header;
+	m->vcpu.devices = m->devices;
+	m->vcpu.devices_count = m->devices_count;
+	m->vcpu.consoles = m->consoles;
+	m->vcpu.consoles_count = CONSOLES;
+	m->vcpu.log_fd = m->options.log_fd;
+	m->control.worker = &m->worker;
+	m->control.vcpu = &m->vcpu;
+	m->control.nets = m->nets;
+	m->control.nets_count = m->options.nets_count;
+}
+
 static int run(struct machine *m)
 {
 	int status = FAILED;
 
 	kl_error_set_log(m->options.log_fd);
-	m->vcpu.worker = &m->worker;
-	m->vcpu.header = &m->image.header;
-	m->vcpu.devices = m->devices;
-	m->vcpu.consoles = m->consoles;
-	m->vcpu.consoles_count = CONSOLES;
-	m->vcpu.log_fd = m->options.log_fd;
-	if (!prepare(m)) {
-		m->vcpu.devices_count = m->devices_count;
+	if (prepare(m))
+		return FAILED;
+	connect_parts(m);
+	if (m->options.control && kl_control_open(&m->control, m->options.control))
+		return FAILED;
+	if (!kl_control_start(&m->control) && (!m->options.sandbox || !kl_sandbox_enter(m->control.path)))
 		status = kl_vcpu_run(&m->vcpu);
-	}
+	kl_control_close(&m->control);
 	return status;
 }
 
@@ -169,7 +186,7 @@ int main(int argc, char **argv)
 	switch (machine.options.action) {
 	case KL_ACTION_HELP: fputs(kl_options_help, stdout); return 0;
 	case KL_ACTION_VERSION: printf("kernlet-monitor %s, ABI %d\n", KL_VERSION, KL_ABI_VERSION); return 0;
-	case KL_ACTION_PROBE: return FAILED;
+	case KL_ACTION_PROBE: return kl_probe();
 	case KL_ACTION_RUN: break;
 	}
 	return run(&machine);

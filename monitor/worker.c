@@ -14,11 +14,12 @@
 #include <unistd.h>
 
 #define EVENTS_MAX 16
+#define STACK_BYTES (128u << 10)
 
 /* Notifications of a device that come as exits, 25 us each, before it gets a doorbell. */
 #define SLOW_NOTIFIES_MAX 8
 
-/* epoll_data: a device's or a source's address; sources are marked in the lowest bit, stop is zero. */
+/* epoll_data: a device's or a source's address; sources are marked in the lowest bit. */
 #define SOURCE_MARK 1u
 
 /* Poll a device under its lock. True: there is more. */
@@ -56,14 +57,12 @@ static void *run(void *context)
 	struct epoll_event events[EVENTS_MAX];
 	bool more = false;
 
-	for (;;) {
+	while (worker->epoll_fd >= 0) { /* to the end of the process */
 		int count = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, more ? 0 : -1);
 
 		for (int i = 0; i < count; i++) {
 			uint64_t data = events[i].data.u64;
 
-			if (!data)
-				return NULL;
 			if (data & SOURCE_MARK) {
 				struct kl_source *source = (struct kl_source *)(uintptr_t)(data & ~(uint64_t)SOURCE_MARK);
 				source->ready(source);
@@ -72,7 +71,7 @@ static void *run(void *context)
 			}
 		}
 		more = poll_devices(worker);
-	}
+	}	return NULL;
 }
 
 static int watch(const struct kl_worker *worker, int fd, uint32_t events, uint64_t data)
@@ -133,27 +132,28 @@ static int add_device(struct kl_worker *worker, struct kl_virtio *device)
 int kl_worker_start(struct kl_worker *worker, int vm_fd, struct kl_virtio **devices, unsigned int devices_count)
 {
 	static const char next[] = "free file descriptors or memory";
+	pthread_attr_t attributes;
 	sigset_t all, before;
 	int error = 0;
 
-	*worker = (struct kl_worker){.vm_fd = vm_fd, .epoll_fd = -1, .stop_fd = -1, .devices = devices, .devices_count = devices_count};
+	*worker = (struct kl_worker){.vm_fd = vm_fd, .epoll_fd = -1, .devices = devices, .devices_count = devices_count};
 	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	worker->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (worker->epoll_fd < 0 || worker->stop_fd < 0)
+	if (worker->epoll_fd < 0)
 		return kl_fail(errno, next, "the I/O thread's descriptors: %s", strerror(errno));
-	error = watch(worker, worker->stop_fd, EPOLLIN, 0);
 	for (unsigned int i = 0; !error && i < devices_count; i++)
 		error = add_device(worker, devices[i]);
 	if (error)
 		return kl_fail(-error, next, "the devices' doorbells: %s", strerror(-error));
 
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&worker->thread, NULL, run, worker);
+	error = pthread_create(&worker->thread, &attributes, run, worker);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error)
 		return kl_fail(error, next, "the I/O thread: %s", strerror(error));
-	worker->started = true;
 	return 0;
 }
 
@@ -165,15 +165,4 @@ int kl_worker_add(struct kl_worker *worker, struct kl_source *source)
 void kl_worker_remove(struct kl_worker *worker, struct kl_source *source)
 {
 	epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
-}
-
-void kl_worker_stop(struct kl_worker *worker)
-{
-	uint64_t one = 1;
-
-	if (!worker->started)
-		return;
-	if (write(worker->stop_fd, &one, sizeof(one)) == sizeof(one))
-		pthread_join(worker->thread, NULL);
-	worker->started = false;
 }

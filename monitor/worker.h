@@ -5,8 +5,6 @@
 
 #include "virtio.h"
 
-#define KL_WORKER_SOURCES_MAX 8
-
 /* Another descriptor served by the I/O thread (the control socket and its connections). */
 struct kl_source {
 	int fd; /* -1: unused */
@@ -15,16 +13,15 @@ struct kl_source {
 };
 
 struct kl_worker {
-	int vm_fd, epoll_fd, stop_fd;
+	int vm_fd, epoll_fd;
 	pthread_t thread;
-	bool started;
 	struct kl_virtio **devices;
 	unsigned int devices_count;
 };
 
 /*
  * Make epoll, doorbells (eventfds that KVM signals at QueueNotify of a device's window) and the thread. All signals are
- * blocked in it. Devices stay the caller's until kl_worker_stop(). 0 or -errno after saying why.
+ * blocked in it. It runs to the end of the process, and so must the devices. 0 or -errno after saying why.
  */
 int kl_worker_start(struct kl_worker *worker, int vm_fd, struct kl_virtio **devices, unsigned int devices_count);
 
@@ -37,7 +34,5 @@ void kl_worker_remove(struct kl_worker *worker, struct kl_source *source);
  * rest to the I/O thread.
  */
 void kl_worker_notified(struct kl_worker *worker, struct kl_virtio *device);
-
-void kl_worker_stop(struct kl_worker *worker);
 
 #endif
