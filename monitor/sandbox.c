@@ -58,6 +58,8 @@ static struct rule rules[] = {
 	{SYS_getpid, ANY, 0},                 /* part of pthread_kill() */
 	{SYS_gettid, ANY, 0},                 /* part of pthread_kill() */
 	{SYS_rt_sigprocmask, ANY, 0},         /* part of pthread_kill() */
+	{SYS_rseq, ANY, 0},                   /* the C library at the start of the I/O thread, which may still be ahead */
+	{SYS_set_robust_list, ANY, 0},        /* likewise */
 	{SYS_restart_syscall, ANY, 0},        /* a wait goes on after SIGSTOP and SIGCONT */
 	{SYS_exit_group, ANY, 0},             /* the end */
 	{SYS_unlink, POINTER, 0},             /* remove the control socket's file; the value is filled in */
