@@ -2,7 +2,8 @@
 """Runs every check of the repository and prints one table: what ``make check`` does after the set-up.
 
 A step is a command. Test programs leave their results in a file (JUnit XML of pytest, JSON of the fuzzer), so that the
-table counts single tests; any other step counts as one. Steps go on after a failure; the status is 1 when anything failed.
+table counts single tests; any other step counts as one. Steps go on after a failure; the status is 1 when anything
+failed.
 """
 
 from __future__ import annotations
