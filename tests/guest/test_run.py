@@ -76,10 +76,10 @@ def status_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = folder / "status.c"
     source.write_text(STATUS)
     program = folder / "status"
-    command = ["cc", "-O1", "-g", "-w", "-o", program, source]
+    command = ["cc", "-O1", "-g", "-w", "-o", str(program), str(source)]
     subprocess.run(command, check=True, timeout=60)
     image = folder / "status.kernlet"
-    build = [sys.executable, "-m", "kernlet.cli", "build", program, "-o", image, "-q"]
+    build = [sys.executable, "-m", "kernlet.cli", "build", str(program), "-o", str(image), "-q"]
     subprocess.run(build, check=True, timeout=240)
     return image
 
