@@ -12,9 +12,11 @@ from pathlib import Path
 
 from kernlet.errors import KernletError
 
-__all__ = ["AbiError", "layout", "layout_header"]
+__all__ = ["AbiError", "layout", "layout_header", "read_layout"]
 
-_DEFINE = re.compile(r"^#define[ \t]+(KL_[A-Z0-9_]+)[ \t]+(0[xX][0-9a-fA-F]+|[0-9]+)[uUlL]*(?=\s|$)", re.M)
+_DEFINE = re.compile(
+    r"^#define[ \t]+(KL_[A-Z0-9_]+)[ \t]+(0[xX][0-9a-fA-F]+|[0-9]+)[uUlL]*(?=\s|$)", re.M
+)
 
 
 class AbiError(KernletError):
@@ -37,11 +39,17 @@ def layout_header() -> Path:
 @functools.cache
 def layout() -> dict[str, int]:
     """Return every plain number that kl_layout.h defines, by name. Raises AbiError."""
-    header = layout_header()
+    return read_layout(layout_header())
+
+
+def read_layout(header: Path) -> dict[str, int]:
+    """Return every plain number that this kl_layout.h defines, by name. Raises AbiError."""
     try:
         text = header.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise AbiError(f"can't read {header}", cause=str(error), hint="check its permissions") from error
+        raise AbiError(
+            f"can't read {header}", cause=str(error), hint="check its permissions"
+        ) from error
     found = {name: int(value, 0) for name, value in _DEFINE.findall(text)}
     if "KL_GATE_SYSCALL_VA" not in found:
         raise AbiError(f"{header} does not define KL_GATE_SYSCALL_VA", hint="restore the file")

@@ -21,7 +21,7 @@ from ._generate import ImageConfig, read_syscall_numbers
 from ._manifest import Fuzz, HostTest, Init, Module, Syscall, load_module, load_modules
 from ._reference import modules_page, syscalls_page
 from ._select import InitCall, Selection, init_order, select_modules
-from ._tree import SourceTree, default_tree, read_layout
+from ._tree import SourceTree, default_tree
 
 __all__ = [
     "CompileError",
@@ -52,7 +52,6 @@ __all__ = [
     "load_module",
     "load_modules",
     "modules_page",
-    "read_layout",
     "read_syscall_numbers",
     "select_modules",
     "syscalls_page",

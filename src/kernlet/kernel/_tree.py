@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from kernlet.abi import read_layout
+
 from ._errors import KernelError
 
-__all__ = ["SourceTree", "default_tree", "read_layout"]
-
-_DEFINE = re.compile(r"^#define[ \t]+(KL_[A-Z0-9_]+)[ \t]+(0x[0-9a-fA-F]+|[0-9]+)\b", re.MULTILINE)
+__all__ = ["SourceTree", "default_tree"]
 
 
 @dataclass(frozen=True)
@@ -50,18 +49,6 @@ class SourceTree:
     def layout(self) -> Mapping[str, int]:
         """Return the constants of ``abi/kl_layout.h`` by name."""
         return read_layout(self.root / "abi" / "kl_layout.h")
-
-
-def read_layout(header: Path) -> dict[str, int]:
-    """Return every numeric ``#define KL_...`` of a header. KernelError when it can't be read or has none."""
-    try:
-        text = header.read_text(encoding="utf-8")
-    except OSError as error:
-        raise KernelError(f"can't read {header}", cause=error.strerror) from error
-    constants = {name: int(value, 0) for name, value in _DEFINE.findall(text)}
-    if "KL_ABI_VERSION" not in constants:
-        raise KernelError(f"{header} does not define KL_ABI_VERSION")
-    return constants
 
 
 def default_tree() -> SourceTree:
