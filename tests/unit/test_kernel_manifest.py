@@ -137,6 +137,10 @@ def test_missing_provider_is_refused() -> None:
         select_modules(as_tree(module("a", "b"), module("b")), without=["b"])
 
 
+def test_architecture_is_always_there() -> None:
+    assert [item.name for item in select_modules(as_tree(module("a", "arch"))).modules] == ["a"]
+
+
 def test_unknown_module_is_refused() -> None:
     with pytest.raises(SelectionError, match="no module named 'z'"):
         select_modules(as_tree(module("a")), ["z"])

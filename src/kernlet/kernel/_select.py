@@ -12,6 +12,10 @@ from ._manifest import STAGES, Init, Module
 __all__ = ["InitCall", "Selection", "init_order", "select_modules"]
 
 
+# The architecture's code is in every image; a module may say that it needs it.
+_ARCH = "arch"
+
+
 @dataclass(frozen=True)
 class Selection:
     """The modules of one image, by name. ``reasons``: why each is in, by name; ``providers``: by capability."""
@@ -54,7 +58,7 @@ def select_modules(
     while queue:
         module = modules[queue.pop(0)]
         for capability in module.requires:
-            if capability in providers:
+            if capability in providers or capability == _ARCH:
                 continue
             provider = _choose(modules, capability, module.name, left_out)
             _provide(providers, provider)
