@@ -137,6 +137,14 @@ def test_missing_provider_is_refused() -> None:
         select_modules(as_tree(module("a", "b"), module("b")), without=["b"])
 
 
+def test_extra_modules_come_on_top() -> None:
+    tree = as_tree(module("a"), module("b", optional=True))
+    assert select_modules(tree, extra=["b"]).reasons == {
+        "a": "part of every image",
+        "b": "asked for",
+    }
+
+
 def test_architecture_is_always_there() -> None:
     assert [item.name for item in select_modules(as_tree(module("a", "arch"))).modules] == ["a"]
 

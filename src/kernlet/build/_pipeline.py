@@ -33,7 +33,6 @@ from kernlet.kernel import (
     SourceTree,
     build_kernel,
     default_tree,
-    load_modules,
 )
 
 __all__ = ["BuildProgress", "BuildResult", "build", "build_plan"]
@@ -165,17 +164,6 @@ def _with_overrides(overrides: ModuleOverrides, names: Iterable[str]) -> ModuleO
     return ModuleOverrides((*overrides.include, *include), (*overrides.exclude, *exclude))
 
 
-def _select(plan: RootfsPlan, tree: SourceTree) -> list[str] | None:
-    """Return the modules that the program needs, None for the usual ones; what they require comes by itself.
-
-    All usual modules are in for now: which of them a program needs is for its analysis to say.
-    """
-    if not plan.modules.include:
-        return None
-    usual = [module.name for module in load_modules(tree.lib).values() if not module.optional]
-    return [*usual, *(name for name in plan.modules.include if name not in usual)]
-
-
 def _kernel(
     plan: RootfsPlan, tree: SourceTree, *, debug: bool, progress: BuildProgress | None
 ) -> KernelBuild:
@@ -188,9 +176,11 @@ def _kernel(
         uid=int(uid),
         gid=int(gid or uid),
     )
+    # All usual modules are in for now: which of them a program needs is for its analysis to say.
     return build_kernel(
         config,
-        modules=_select(plan, tree),
+        modules=None,
+        extra=plan.modules.include,
         without=plan.modules.exclude,
         tree=tree,
         debug=debug,

@@ -65,20 +65,21 @@ def build_kernel(
     config: ImageConfig | None = None,
     *,
     modules: Iterable[str] | None = None,
+    extra: Iterable[str] = (),
     without: Iterable[str] = (),
     tree: SourceTree | None = None,
     cache: Path | None = None,
     debug: bool = False,
     progress: Progress | None = None,
 ) -> KernelBuild:
-    """Select modules (None: all that are not optional), generate, compile, check and link.
+    """Select modules (None: all that are not optional; ``extra`` ones on top), generate, compile, check and link.
 
     Raises a KernelError: ManifestError, SelectionError, CompileError, ModuleCheckError or LinkError.
     """
     tree = tree or default_tree()
     cache = cache or Path(_paths.cache_dir()) / "kernel"
     everything = load_modules(tree.lib)
-    selection = select_modules(everything, modules, without=without)
+    selection = select_modules(everything, modules, extra=extra, without=without)
     toolchain = find_toolchain()
     include = _write_generated("kl_config.h", config_header(selection), cache)
     compiler = _compiler(toolchain, tree, cache, include.parent, debug=debug)

@@ -38,11 +38,12 @@ def select_modules(
     modules: Mapping[str, Module],
     wanted: Iterable[str] | None = None,
     *,
+    extra: Iterable[str] = (),
     without: Iterable[str] = (),
 ) -> Selection:
     """Return the closure of ``wanted`` over the capabilities that modules require.
 
-    ``wanted`` None means every module that is not optional. ``without`` names modules to leave out; one of them that
+    ``wanted`` None means every module that is not optional; ``extra`` come on top. ``without`` names modules to leave out; one of them that
     something else requires is an error. Raises SelectionError, which lists the candidates.
     """
     left_out = _known(modules, without)
@@ -50,6 +51,8 @@ def select_modules(
         roots = {name: "part of every image" for name, m in modules.items() if not m.optional}
     else:
         roots = dict.fromkeys(_known(modules, wanted), "asked for")
+    for name in _known(modules, extra):
+        roots.setdefault(name, "asked for")
     reasons = {name: reason for name, reason in roots.items() if name not in left_out}
     providers: dict[str, Module] = {}
     for name in sorted(reasons):
