@@ -41,6 +41,7 @@ _LINK_FLAGS = (
     "-static",
     "-no-pie",
     "-Wl,--gc-sections",
+    "-Wl,--no-relax",  # ld cannot relax GOT references to weak symbols this far from zero, and fails
     "-Wl,--build-id=none",
     "-Wl,-z,noexecstack",
     "-Wl,-z,norelro",

@@ -115,8 +115,10 @@ def qemu_command(
         *("-chardev", "stdio,id=io", "-chardev", "file,id=err,path=/dev/fdset/1,append=on"),
         *("-chardev", "file,id=log,path=/dev/fdset/2,append=on", "-serial", "chardev:log"),
         *("-device", "isa-debug-exit,iobase=0x501,iosize=1"),
-        *("-device", "virtio-serial-device,max_ports=1", "-device", "virtconsole,chardev=io"),
-        *("-device", "virtio-serial-device,max_ports=1", "-device", "virtconsole,chardev=err"),
+        *("-device", "virtio-serial-device,max_ports=1,id=s0"),
+        *("-device", "virtconsole,bus=s0.0,chardev=io"),
+        *("-device", "virtio-serial-device,max_ports=1,id=s1"),
+        *("-device", "virtconsole,bus=s1.0,chardev=err"),
         *("-device", "virtio-rng-device"),
     ]
     backend = _netdev(spec.network, by_fd=by_fd)
