@@ -74,14 +74,12 @@ def build(
     ``modules`` are put in besides those that are needed; one with a leading "-" is left out. ``debug`` adds debugging
     information about the library OS. Nothing is at ``output`` until the whole image is. Raises a KernletError.
     """
-    from kernlet.build.sources import plan_source
+    from kernlet.build.sources import load_source
 
     started = time.monotonic()
     _tell(progress, "plan", os.fspath(source), 0, 1)
-    plan = plan_source(Path(source))
+    plan = load_source(Path(source), None if args is None else list(args))
     _tell(progress, "plan", os.fspath(source), 1, 1)
-    if args is not None:
-        plan = replace(plan, cmd=tuple(args))
     if modules:
         plan = replace(plan, modules=_with_overrides(plan.modules, modules))
     target = Path(output) if output is not None else Path(f"{plan.name}.kernlet")

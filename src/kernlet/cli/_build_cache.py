@@ -15,7 +15,7 @@ from pathlib import Path
 import kernlet
 from kernlet._paths import cache_dir
 from kernlet.build import build_plan
-from kernlet.build.sources import RootfsPlan, plan_source
+from kernlet.build.sources import RootfsPlan, load_source
 from kernlet.errors import KernletError
 from kernlet.kernel import default_tree
 
@@ -32,7 +32,7 @@ def built_image(path: str, *, verbose: int) -> str:
     build fails.
     """
     try:
-        plan = plan_source(Path(path))
+        plan = load_source(Path(path))
     except KernletError as error:
         raise TargetError(error.message, 126, cause=error.cause, hint=error.hint) from error
     folder = Path(cache_dir()) / "images"
