@@ -25,9 +25,10 @@ from ._target import TargetError
 _KEPT = 32
 
 
-def built_image(path: str, *, verbose: int) -> str:
+def built_image(path: str, command: tuple[str, ...] = (), *, verbose: int) -> str:
     """Return the path of an image of the program, folder or kernlet.toml ``path``.
 
+    ``command`` is what to start in a folder without a kernlet.toml.
     Raises :class:`TargetError` when nothing can be built from it, another KernletError when the
     build fails.
     """

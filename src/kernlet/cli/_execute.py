@@ -45,7 +45,7 @@ class RunError(KernletError):
 
 def execute(options: RunOptions) -> int:
     """Run the target; return the exit status for the shell."""
-    target = open_target(options.target, verbose=options.verbose)
+    target = open_target(options.target, options.args, verbose=options.verbose)
     memory = parse_size(options.memory) if options.memory else target.memory_bytes
     if memory < LEAST_MEMORY:
         raise RunError(f"{options.memory} is too little memory", hint="give at least 1M (-m)")
@@ -55,7 +55,7 @@ def execute(options: RunOptions) -> int:
     if options.verbose:
         _explain(runner, probe, rejected, network)
     manifest = target.manifest
-    argv = manifest.entrypoint + options.args if options.args else ()
+    argv = manifest.entrypoint + options.args if options.args and not target.args_used else ()
     with Manager() as manager:
         instance = manager.create(
             target.image,
@@ -219,7 +219,7 @@ def _foreground(
 def _show_crash(log_fd: int, image: str) -> None:
     size = os.fstat(log_fd).st_size
     text = os.pread(log_fd, min(size, 1 << 20), max(0, size - (1 << 20)))
-    if b"kernlet-crash:" in text:
+    if b"kernlet-crash:" in text or b"kernlet: panic:" in text:
         from ._crash import report
 
         sys.stderr.write(report(text.decode("utf-8", "replace"), image))

@@ -24,10 +24,14 @@ class TargetError(KernletError):
 
 
 class Target(NamedTuple):
-    """An image that is ready to boot."""
+    """An image that is ready to boot.
+
+    ``args_used``: the arguments of ``run`` went into the image, as the command of a folder.
+    """
 
     image: str
     manifest: Manifest
+    args_used: bool = False
 
     @property
     def memory_bytes(self) -> int:
@@ -40,8 +44,10 @@ class Target(NamedTuple):
         return self.manifest.has_module(_NETWORK_MODULE)
 
 
-def open_target(path: str, *, verbose: int = 0) -> Target:
+def open_target(path: str, args: tuple[str, ...] = (), *, verbose: int = 0) -> Target:
     """Return the image at ``path``; a program, folder or kernlet.toml is built first.
+
+    ``args`` are the command for a folder that does not say itself what to start.
 
     Raises :class:`TargetError`.
     """
@@ -59,5 +65,6 @@ def open_target(path: str, *, verbose: int = 0) -> Target:
             raise TargetError(error.message, 126, cause=error.cause, hint=error.hint) from None
     from ._build_cache import built_image
 
-    image = built_image(path, verbose=verbose)
-    return Target(image, read_manifest(image))
+    is_root = os.path.isdir(path) and not os.path.exists(f"{path}/kernlet.toml")  # noqa: PTH110, PTH112
+    image = built_image(path, args if is_root else (), verbose=verbose)
+    return Target(image, read_manifest(image), is_root)
