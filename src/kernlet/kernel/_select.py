@@ -43,8 +43,8 @@ def select_modules(
 ) -> Selection:
     """Return the closure of ``wanted`` over the capabilities that modules require.
 
-    ``wanted`` None means every module that is not optional; ``extra`` come on top. ``without`` names modules to leave out; one of them that
-    something else requires is an error. Raises SelectionError, which lists the candidates.
+    ``wanted`` None means every module that is not optional; ``extra`` come on top. ``without`` names modules to leave
+    out; one of them that something else requires is an error. Raises SelectionError, which lists the candidates.
     """
     left_out = _known(modules, without)
     if wanted is None:
