@@ -33,7 +33,7 @@ def built_image(path: str, command: tuple[str, ...] = (), *, verbose: int) -> st
     build fails.
     """
     try:
-        plan = load_source(Path(path))
+        plan = load_source(path, list(command) or None)
     except KernletError as error:
         raise TargetError(error.message, 126, cause=error.cause, hint=error.hint) from error
     folder = Path(cache_dir()) / "images"
