@@ -19,7 +19,7 @@ help:
 	@echo "make check       format, types, lint and every test; a summary at the end"
 	@echo "make setup       install what is missing (packages, virtual environment)"
 	@echo "make kernel      link the library OS alone: build/kernel.elf"
-	@echo "make monitor     build the monitor: build/kernlet-monitor"
+	@echo "make monitor     build the monitor: build/monitor/kernlet-monitor"
 	@echo "make format      reformat C and Python;  make lint, make types: the static checks"
 	@echo "make test        the Python unit tests;  make fuzz FUZZ_SECONDS=60: fuzz longer"
 	@echo "make bench       the side-by-side benchmark;  make docs: the generated reference pages"
@@ -70,10 +70,12 @@ fuzz-smoke: setup
 	@$(PY) tests/fuzz/run.py --seconds 2
 
 bench: setup monitor
-	@$(PY) bench/run.py
+	@$(PY) -m bench
 
 docs: setup
 	@$(PY) -m kernlet.kernel --docs docs/reference
+	@$(PY) -m kernlet.build.sources._reference > docs/reference/kernlet-toml.md
+	@$(PY) -m kernlet.cli._reference > docs/reference/cli.md
 
 lock:
 	@{ echo '# Every package of the virtual environment, pinned ("make lock" writes this file).'; \
