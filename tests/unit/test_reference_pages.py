@@ -22,6 +22,7 @@ def test_page_of_modules_is_up_to_date() -> None:
 
 
 def test_page_of_system_calls_is_up_to_date() -> None:
-    numbers = read_syscall_numbers()
-    page = (PAGES / "syscalls.md").read_text()
-    assert page == syscalls_page(load_modules(TREE.lib), numbers), "run: make docs"
+    # Which calls are not there depends on the headers of the system as well.
+    page = (PAGES / "syscalls.md").read_text().split("## Not there")[0]
+    made = syscalls_page(load_modules(TREE.lib), read_syscall_numbers()).split("## Not there")[0]
+    assert page == made, "run: make docs"
