@@ -34,7 +34,7 @@ def markdown(samples: Samples) -> str:
         lines.append("| --- |" + " --- |" * (len(bases) + 1))
         for host, values in hosts.items():
             ratios = [ratio(samples, figure, host, base) for base in bases]
-            cells = ["" if r is None else f"{r:.2f} ×" for r in ratios]
+            cells = ["" if r is None else f"{r:.2f} x" for r in ratios]
             median = samples.median(figure, host) or 0.0
             spread = f"{_number(median)} ({_number(min(values))} to {_number(max(values))})"
             lines.append(f"| {host} | " + "".join(f"{cell} | " for cell in cells) + f"{spread} |")

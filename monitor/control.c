@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -55,6 +56,8 @@ static void client_ready(struct kl_source *source)
 			drop(client);
 			return;
 		}
+		if (client->control->stop_wanted)
+			kl_vcpu_stop(client->control->vcpu, SIGTERM);
 		client->used -= length + 1;
 		memmove(client->line, newline + 1, client->used);
 	}

@@ -40,6 +40,7 @@ struct kl_control {
 	unsigned int nets_count;
 	uint64_t start_ns;
 	int statm_fd;
+	bool stop_wanted; /* once the answer has been sent */
 	char *path; /* in a read-only page of its own: the sandbox allows to remove just this file. NULL: no socket */
 	struct kl_control_client clients[KL_CONTROL_CLIENTS_MAX];
 };

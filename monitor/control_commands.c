@@ -5,7 +5,6 @@
 #include "tables.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -64,7 +63,7 @@ static int stop_vm(struct kl_control *control, const struct kl_json_object *requ
 {
 	(void)request;
 	(void)out;
-	kl_vcpu_stop(control->vcpu, SIGTERM);
+	control->stop_wanted = true;
 	return 0;
 }
 

@@ -46,6 +46,17 @@ def runner(request: pytest.FixtureRequest) -> str:
     return name
 
 
+@pytest.fixture(autouse=True)
+def _accelerator(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> None:
+    """Leave what executed the guest in the test's results."""
+    if "runner" in request.fixturenames:
+        name = request.getfixturevalue("runner")
+        probe = next(one for one in all_runners() if one.name == name).probe()
+        record_property("accelerator", f"{name}: {probe.accelerator}")
+
+
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Return a function that builds an example's image, once."""

@@ -6,17 +6,16 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from kernlet.build.rewrite._code import SYSCALL, Code, is_syscall
-from kernlet.build.rewrite._explore import Explorer, Layout
+from kernlet.build.rewrite._code import SYSCALL, Code
 from kernlet.build.rewrite._flags import flags_live_after
 from kernlet.build.rewrite._references import protected_addresses
-from kernlet.build.rewrite._scan import syscall_number
 from kernlet.build.rewrite._segment import append_segment, segment_address, table_bytes
+from kernlet.build.rewrite._survey import survey_elf
 from kernlet.build.rewrite._trampoline import FILLING, encode_jump, encode_trampoline
 from kernlet.build.rewrite._window import JUMP_BYTES, Window, choose_window
 from kernlet.elf import ElfFile, read_labels
 
-__all__ = ["RewriteResult", "Site", "SiteStatus", "find_sites", "rewrite_elf"]
+__all__ = ["RewriteResult", "Site", "SiteStatus", "rewrite_elf"]
 
 _MAGIC = b"kernlet syscall trampolines 1\0\0\0"
 # The return from a signal handler; libgcc and gdb know a signal frame by exactly these bytes.
@@ -72,15 +71,6 @@ class RewriteResult:
         return self.rewritten / (self.rewritten + left) if self.rewritten + left else 1.0
 
 
-@dataclass(slots=True)
-class _Survey:
-    """What the search for system calls found."""
-
-    explorer: Explorer
-    reached: list[int]
-    unreached: list[int]
-
-
 def rewrite_elf(data: bytes, *, gate_va: int, name: str = "file") -> RewriteResult:
     """Rewrite the system calls of the ELF file ``data`` into jumps to ``gate_va``.
 
@@ -91,7 +81,7 @@ def rewrite_elf(data: bytes, *, gate_va: int, name: str = "file") -> RewriteResu
     elf = ElfFile(data, name)
     if SYSCALL not in data or _is_rewritten(elf):
         return RewriteResult(data, ())
-    survey = _survey(elf)
+    survey = survey_elf(elf)
     protected = protected_addresses(elf, survey.explorer, read_labels(elf), survey.reached)
     plan = _Plan(elf, survey.explorer.code, gate_va)
     for address in survey.reached:
@@ -101,30 +91,9 @@ def rewrite_elf(data: bytes, *, gate_va: int, name: str = "file") -> RewriteResu
     return plan.finish()
 
 
-def find_sites(elf: ElfFile) -> tuple[Code, list[int]]:
-    """Return the code decoded around the system calls of ``elf``, and the addresses of those reached."""
-    survey = _survey(elf)
-    return survey.explorer.code, survey.reached
-
-
 def _is_rewritten(elf: ElfFile) -> bool:
     last = elf.loads[-1]
     return elf.data[last.offset : last.offset + last.filesz].find(_MAGIC, 0, 8192) >= 0
-
-
-def _survey(elf: ElfFile) -> _Survey:
-    code = Code.of(elf)
-    candidates = code.candidates()
-    explorer = Explorer(elf, code, Layout.of(elf, code) if candidates else Layout())
-    explorer.explore_around(candidates)
-    reached, unreached = [], []
-    for address in candidates:
-        instruction = code.instructions.get(address)
-        if instruction is not None and is_syscall(instruction):
-            reached.append(address)
-        elif not code.marked(address):
-            unreached.append(address)
-    return _Survey(explorer, reached, unreached)
 
 
 class _Plan:
@@ -150,9 +119,6 @@ class _Plan:
         code = self._code
         if address in code.conflicts:
             self.leave(address, "the code around it reads in two ways")
-            return
-        if address in code.unsure and syscall_number(code, address) is None:
-            self.leave(address, "it may be data", SiteStatus.UNREACHED)
             return
         if self._is_signal_return(address):
             self.leave(address, "the return from a signal, known by its bytes", SiteStatus.KEPT)

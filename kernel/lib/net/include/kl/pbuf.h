@@ -37,6 +37,7 @@ struct kl_pbuf {
 	uint32_t bytes;        /* in this buffer from data on */
 	uint32_t total;        /* first buffer of a packet: bytes in the chain */
 	uint32_t refs;
+	uint32_t seq;          /* of the first byte, while a transport keeps the packet */
 	uint32_t truesize;     /* bytes of memory that this buffer keeps from being used otherwise */
 	/* The rest counts in the first buffer of a packet. */
 	uint8_t csum;          /* enum kl_csum */

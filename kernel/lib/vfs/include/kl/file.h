@@ -89,6 +89,8 @@ struct kl_fsinfo;
 
 struct kl_fdtable *kl_fdtable_create(void);                       /* empty, one reference; NULL: out of memory */
 struct kl_fdtable *kl_fdtable_clone(struct kl_fdtable *from);     /* as fork(2) does */
+/* Takes over the reference; fd is free and below 64. For the first process. */
+void kl_fdtable_set(struct kl_fdtable *t, int fd, struct kl_file *file);
 void kl_fdtable_get(struct kl_fdtable *t);                        /* CLONE_FILES */
 void kl_fdtable_put(struct kl_fdtable *t);                        /* the last reference closes all */
 void kl_fdtable_close_on_exec(struct kl_fdtable *t);

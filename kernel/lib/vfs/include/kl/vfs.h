@@ -187,6 +187,8 @@ struct kl_fsinfo {
 struct kl_vfs_hooks {
 	/* pipe: opens a FIFO */
 	int (*fifo_open)(struct kl_file *file);
+	/* pipe: F_GETPIPE_SZ (bytes -1), F_SETPIPE_SZ; -EBADF when it is no pipe */
+	long (*pipe_size)(struct kl_file *file, int64_t bytes);
 	/* epoll: the file is being closed */
 	void (*file_closed)(struct kl_file *file);
 	/* inotify: mask IN_* happened to node; dir, name: to that entry of a directory. cookie: of IN_MOVED_*. */
@@ -208,9 +210,13 @@ static inline void kl_vfs_notify(struct kl_dentry *entry, uint32_t mask)
 int kl_vfs_open_dentry(struct kl_dentry *d, uint32_t flags, struct kl_file **out);
 /* Fills in st for an entry's node. */
 void kl_vnode_stat(struct kl_vnode *node, struct stat *st);
+/* Writes one record of getdents64(2). 1, 0 when there is no room for it, or -EFAULT. next: position after this entry. */
+int kl_dirent_emit(struct kl_iter *it, uint64_t ino, int64_t next, unsigned type, const char *name, size_t n);
 /* A node without a name, for pipes and sockets: a dentry with one reference. Takes over node's reference. */
 struct kl_dentry *kl_dentry_anonymous(const char *name, struct kl_vnode *node);
 
+/* The current process; during start-up, when no thread runs yet, the first one. */
+struct kl_process *kl_vfs_proc(void);
 /* Now, CLOCK_REALTIME in ns, for time stamps. */
 int64_t kl_vfs_now_ns(void);
 
