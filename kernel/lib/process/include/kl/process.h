@@ -30,6 +30,7 @@ struct kl_process {
 	unsigned groups_count;
 	struct { uint32_t effective[2], permitted[2], inheritable[2]; } caps; /* capabilities(7) */
 	int nice;
+	uint64_t ended_cpu_ns; /* of threads that have ended */
 	unsigned persona; /* personality(2) */
 	kl_uaddr arg_start, arg_end, env_start, env_end; /* on its stack, for /proc */
 	uint64_t auxv[48]; /* pairs, up to AT_NULL */
