@@ -67,14 +67,15 @@ def execute(options: RunOptions) -> int:
             detached=options.detach,
             auto_remove=options.rm or not options.detach,
         )
-        spec = RunSpec(
-            target.image,
-            memory,
-            tuple(_settings(options, instance.name)),
-            argv,
-            network._replace(mac=_mac(instance.id)) if network.mode == "user" else network,
-            manager.control_path(instance) if runner.name == "monitor" else "",
-        )
+        try:
+            control = manager.control_path(instance) if runner.name == "monitor" else ""
+            settings = tuple(_settings(options, instance.name))
+        except BaseException:
+            manager.discard(instance)
+            raise
+        if network.mode == "user":
+            network = network._replace(mac=_mac(instance.id))
+        spec = RunSpec(target.image, memory, settings, argv, network, control)
         if options.detach:
             return _detached(manager, instance, runner, probe, spec)
         return _foreground(manager, instance, runner, probe, spec, verbose=options.verbose)
@@ -207,6 +208,10 @@ def _foreground(
             process.signal(received[0])
         manager.started(instance, process.pid, runner.name, probe.accelerator)
         status = process.wait()
+    except BaseException:
+        if process is not None:
+            process.abandon()
+        raise
     finally:
         manager.ended(instance, status)
         for number, handler in before.items():

@@ -136,6 +136,12 @@ class VmProcess:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
+    def abandon(self) -> None:
+        """Make sure that the VM is gone, whatever happened to :meth:`wait`."""
+        self.signal(signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+
     def wait(self) -> int:
         """Drain the sources until the VM has ended; return the exit status as a shell has it.
 
