@@ -93,39 +93,47 @@ class Code:
 
     def fits(self, run: list[Instruction]) -> bool:
         """Whether no instruction of ``run`` overlaps a recorded one that starts elsewhere."""
+        region = self.region_at(run[0].ip)
+        assert region is not None
+        start, marks = region.start, region.marks
         for instruction in run:
-            if instruction.ip in self.instructions:
-                continue
-            region = self.region_at(instruction.ip)
-            assert region is not None
-            at = instruction.ip - region.start
-            if any(region.marks[at : at + instruction.len]):
-                return False
+            address = instruction.ip
+            if address not in self.instructions:
+                at = address - start
+                if any(marks[at : at + instruction.len]):
+                    return False
         return True
 
     def record(self, run: list[Instruction], *, sure: bool = True) -> None:
         """Add a run of instructions, each of which falls through to the next one."""
+        region = self.region_at(run[0].ip)
+        assert region is not None
+        start, marks = region.start, region.marks
+        instructions, before = self.instructions, self.before
         previous: int | None = None
         for instruction in run:
             address = instruction.ip
             if previous is not None:
-                self.before[address] = previous
+                before[address] = previous
             previous = address
-            if address in self.instructions:
+            if address in instructions:
                 continue
-            self.instructions[address] = instruction
+            instructions[address] = instruction
             if not sure:
                 self.unsure.add(address)
-            region = self.region_at(address)
-            assert region is not None
-            at, size = address - region.start, instruction.len
-            if any(region.marks[at : at + size]):
-                self.conflicts.add(address)
-                for near in range(address - MAX_INSTRUCTION, address + size):
-                    other = self.instructions.get(near)
-                    if other is not None and near + other.len > address:
-                        self.conflicts.add(near)
-            region.marks[at : at + size] = _MARKS[size]
+            at, size = address - start, instruction.len
+            if marks.count(0, at, at + size) != size:
+                self._conflict(instruction)
+            marks[at : at + size] = _MARKS[size]
+
+    def _conflict(self, instruction: Instruction) -> None:
+        """Note that ``instruction`` and those that it overlaps contradict each other."""
+        address = instruction.ip
+        self.conflicts.add(address)
+        for near in range(address - MAX_INSTRUCTION, instruction.next_ip):
+            other = self.instructions.get(near)
+            if other is not None and near + other.len > address:
+                self.conflicts.add(near)
 
     def marked(self, address: int) -> bool:
         """Whether the byte at ``address`` belongs to a recorded instruction."""
