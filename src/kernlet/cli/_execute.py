@@ -199,7 +199,9 @@ def _foreground(
         if process is not None:
             process.signal(number)
 
-    before = {number: signal.signal(number, forward) for number in _FORWARDED}
+    # A signal that our caller ignores (nohup, a script's background job) stays ignored.
+    heeded = [number for number in _FORWARDED if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, forward) for number in heeded}
     sys.stderr.flush()
     status = OWN_FAILURE
     try:

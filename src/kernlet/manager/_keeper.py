@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
-    from kernlet.runner import Runner, RunSpec
+    from kernlet.runner import Runner, RunSpec, VmProcess
 
     from ._instance import Instance
     from ._manager import Manager
@@ -108,13 +108,12 @@ def _keep(
     for stream, (read_fd, _) in pipes.items():
         process.sources[read_fd] = partial(log.add, stream)
 
-    def forward(number: int, _frame: FrameType | None) -> None:
-        process.signal(number)
-
-    signal.signal(signal.SIGTERM, forward)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    manager.started(instance, process.pid, runner.name, accelerator)
+    try:
+        _heed_signals(process)
+        manager.started(instance, process.pid, runner.name, accelerator)
+    except BaseException:
+        process.abandon()
+        raise
     _report(report, f"pid {process.pid}")
     try:
         status = process.wait()
@@ -125,6 +124,15 @@ def _keep(
     log.close()
     manager.ended(instance, status, error)
     return 0
+
+
+def _heed_signals(process: VmProcess) -> None:
+    def forward(number: int, _frame: FrameType | None) -> None:
+        process.signal(number)
+
+    signal.signal(signal.SIGTERM, forward)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _report(report: list[int], text: str) -> bool:
