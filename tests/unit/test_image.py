@@ -202,6 +202,41 @@ def test_full_disk_leaves_the_old_image(kernel_tree: SourceTree, tmp_path: Path)
         subprocess.run(["umount", mount], check=True)
 
 
+@pytest.mark.parametrize("top", [65535, 4_000_000_000])
+def test_owners_are_kept_whoever_builds(tmp_path: Path, top: int) -> None:
+    items = [
+        entry("/", 0o755),
+        entry("/many", 0o750, uid=33, gid=44),
+        *(
+            entry(f"/many/file-with-a-long-name-{n:04}", 0o644, b"x", uid=n, gid=top)
+            for n in range(300)
+        ),
+        entry("/many/sub", 0o755),
+        entry("/many/sub/link", 0o777, target="x", uid=7, gid=8),
+        entry("/root-owned", 0o4711, b"y"),
+        entry("/nobody-reads", 0o000, b"y"),
+    ]
+    image = tmp_path / "image"
+    make_rootfs(items, image)
+    subprocess.run(["fsck.erofs", image], check=True, capture_output=True)
+    for path, owner in {
+        "/": (0, 0),
+        "/many": (33, 44),
+        "/many/file-with-a-long-name-0299": (299, top),
+        "/many/sub/link": (7, 8),
+        "/root-owned": (0, 0),
+    }.items():
+        facts = subprocess.run(
+            ["dump.erofs", f"--path={path}", image], check=True, capture_output=True, text=True
+        ).stdout
+        assert f"Uid: {owner[0]}   Gid: {owner[1]} " in facts, path
+    for path, mode in {"/root-owned": "0711", "/nobody-reads": "0000", "/many": "0750"}.items():
+        facts = subprocess.run(
+            ["dump.erofs", f"--path={path}", image], check=True, capture_output=True, text=True
+        ).stdout
+        assert f"Access: {mode}" in facts, path
+
+
 @pytest.mark.parametrize("path", ["relative", "/a/../b", "/a//b", "/./a"])
 def test_path_out_of_the_root_is_refused(tmp_path: Path, path: str) -> None:
     with pytest.raises(RootfsError, match="not a normalised absolute path"):

@@ -17,12 +17,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from ._attributes import Attributes, set_attributes
 from ._errors import RootfsError
 
 __all__ = ["RootfsItem", "make_rootfs", "source_date_epoch"]
 
 _UUID = "6b65726e-6c65-7400-0000-000000000000"
 _TIMEOUT_S = 600
+_COMPACT_OWNER_MAX = 0xFFFF  # in inodes of 32 bytes
 
 
 class RootfsItem(Protocol):
@@ -86,7 +88,10 @@ def make_rootfs(
     if tool is None:
         raise RootfsError("mkfs.erofs is not installed", hint="apt-get install erofs-utils")
     items = list(items)
-    owned = [(item.uid, item.gid) for item in items]
+    attributes = {
+        item.path: Attributes(0o777 if item.kind == "symlink" else item.mode, item.uid, item.gid)
+        for item in items
+    }
     with tempfile.TemporaryDirectory(dir=scratch, prefix="rootfs-") as folder:
         root = Path(folder) / "root"
         try:
@@ -98,35 +103,29 @@ def make_rootfs(
             "--quiet",
             "-Enoinline_data",
             "-x-1",
+            "--all-root",
             f"-T{source_date_epoch()}",
             f"-U{_UUID}",
         ]
-        if all(owner == (0, 0) for owner in owned):
-            command.append("--all-root")
+        if any(max(item.uid, item.gid) > _COMPACT_OWNER_MAX for item in items):
+            command.append("-Eforce-inode-extended")
         command += [str(output), str(root)]
         _run(command)
-        _unlock(items, root)
+    set_attributes(output, attributes)
     return _trim(output)
 
 
 def _stage(items: Iterable[RootfsItem], root: Path, replaced: Mapping[str, Path]) -> None:
+    """Make a copy that mkfs.erofs can read; owners and permissions come later."""
     root.mkdir()
-    late: list[tuple[Path, int]] = []
     for item in items:
         path = _inside(root, item.path)
         if item.kind == "directory":
-            path.mkdir(exist_ok=path == root)
-            late.append((path, item.mode))
+            path.mkdir(mode=0o700, exist_ok=path == root)
         elif item.kind == "symlink":
             path.symlink_to(item.target or "")
         else:
             _copy(item, path, replaced.get(item.path))
-            path.chmod(item.mode)
-        if (item.uid, item.gid) != (0, 0):
-            _own(path, item)
-    # A folder without write permission would not take its content.
-    for path, mode in reversed(late):
-        path.chmod(mode)
 
 
 def _inside(root: Path, path: str) -> Path:
@@ -150,24 +149,6 @@ def _copy(item: RootfsItem, path: Path, replacement: Path | None) -> None:
         path.write_bytes(item.data)
     else:
         raise RootfsError(f"{item.path} has no content")
-
-
-def _own(path: Path, item: RootfsItem) -> None:
-    if os.geteuid() != 0:
-        raise RootfsError(
-            f"{item.path} belongs to user {item.uid}, and only root can build such an image",
-            hint="run 'kernlet build' as root",
-        )
-    os.chown(path, item.uid, item.gid, follow_symlinks=False)
-    if item.kind == "file":
-        path.chmod(item.mode)  # chown clears set-user-id
-
-
-def _unlock(items: Iterable[RootfsItem], root: Path) -> None:
-    """Give the temporary folders back their write permission, so that they can be removed."""
-    for item in items:
-        if item.kind == "directory" and item.mode & 0o700 != 0o700:
-            _inside(root, item.path).chmod(0o700)
 
 
 def _run(command: list[str]) -> None:
