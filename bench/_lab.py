@@ -17,7 +17,6 @@ from kernlet.build.sources import EntryKind, RootfsPlan
 from ._servers import GUEST_ADDRESS, GUEST_MAC, TAP
 
 HOST_ADDRESS = "10.77.0.1"
-MODULES = ("virtio", "virtio_ring", "virtio_mmio", "failover", "net_failover", "virtio_net")
 
 
 def run(*command: str, timeout: float = 120) -> str:
@@ -114,11 +113,12 @@ def initramfs(kernel: Path, root: Path, argv: list[str], out: Path) -> None:
     (tree / "kl").mkdir()
     shutil.copy("/usr/bin/busybox", tree / "kl/busybox")
     loads = []
-    for name in MODULES:
-        found = list(Path(f"/lib/modules/{release}").rglob(f"{name}.ko*"))
-        if found:
-            shutil.copy(found[0], tree / "kl")
-            loads.append(f"$b insmod /kl/{found[0].name}")
+    for driver in ("virtio_mmio", "virtio_net"):
+        for line in run("modprobe", "--show-depends", "-S", release, driver).splitlines():
+            module = Path(line.split()[1])
+            shutil.copy(module, tree / "kl")
+            loads.append(f"$b insmod /kl/{module.name}")
+    loads = list(dict.fromkeys(loads))
     script = ["#!/kl/busybox sh", "b=/kl/busybox", *loads]
     script += ["$b mkdir -p /proc /dev", "$b mount -t proc proc /proc"]
     script += ["$b mount -t devtmpfs dev /dev"]
@@ -126,7 +126,7 @@ def initramfs(kernel: Path, root: Path, argv: list[str], out: Path) -> None:
     script += ["$b ip link set eth0 up", "exec " + " ".join(argv)]
     (tree / "init").write_text("\n".join(script) + "\n", encoding="utf-8")
     (tree / "init").chmod(0o755)
-    names = run("find", str(tree), "-printf", r"%P\n")
+    names = run("find", str(tree), "-mindepth", "1", "-printf", r"%P\n")
     with out.open("wb") as file:
         subprocess.run(
             ["cpio", "-o", "-H", "newc", "--quiet"],
