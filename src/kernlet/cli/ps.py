@@ -12,7 +12,7 @@ from ._output import ago, print_json, print_table
 
 def _status(instance: Instance) -> str:
     if instance.status == "running":
-        return f"running since {ago(instance.started_ns).removesuffix(' ago')}"
+        return f"up {ago(instance.started_ns).removesuffix(' ago')}"
     if instance.status == "exited":
         return f"exited ({instance.exit_status}) {ago(instance.ended_ns)}"
     return instance.status

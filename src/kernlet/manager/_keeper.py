@@ -104,7 +104,8 @@ def _keep(
     if process.relays:
         process.on_stderr = lambda data: log.add("stderr", data)
         process.on_log = lambda data: log.add("kernel", data)
-        del pipes["stderr"], pipes["kernel"]
+        for stream in ("stderr", "kernel"):
+            os.close(pipes.pop(stream)[0])
     for stream, (read_fd, _) in pipes.items():
         process.sources[read_fd] = partial(log.add, stream)
 
