@@ -54,3 +54,26 @@ WEAK kl_ssize kl_string_from_user(char *dst, kl_uaddr src, size_t size)
 	}
 	return -ENAMETOOLONG;
 }
+
+/* What the real iterators (uaccess/iter.c) stand on. */
+
+size_t kl_uaccess_copy(void *dst, const void *src, size_t n);
+size_t kl_uaccess_zero(void *dst, size_t n);
+bool uaccess_range_ok(kl_uaddr addr, size_t n);
+
+WEAK size_t kl_uaccess_copy(void *dst, const void *src, size_t n)
+{
+	memmove(dst, src, n);
+	return 0;
+}
+
+WEAK size_t kl_uaccess_zero(void *dst, size_t n)
+{
+	memset(dst, 0, n);
+	return 0;
+}
+
+WEAK bool uaccess_range_ok(kl_uaddr addr, size_t n)
+{
+	return allowed(addr, n);
+}
