@@ -31,8 +31,8 @@ int kl_boot_fill(const struct kl_vm *vm, const struct kl_image *image, uint64_t 
 	struct timespec now;
 
 	if (bytes >= KL_CMDLINE_BYTES)
-		return kl_fail(E2BIG, "give fewer arguments and variables", "the command line has %zu bytes: at most %d fit", bytes,
-			KL_CMDLINE_BYTES - 1);
+		return kl_fail(E2BIG, "give fewer arguments and variables",
+			"the command line has %zu bytes: at most %d fit", bytes, KL_CMDLINE_BYTES - 1);
 	*info = (struct kl_boot_info){
 		.magic = KL_BOOT_MAGIC,
 		.abi_version = KL_ABI_VERSION,

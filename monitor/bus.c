@@ -67,7 +67,8 @@ static enum kl_bus_result write_register(struct kl_vcpu *vcpu, uint64_t offset, 
 	return KL_BUS_DONE;
 }
 
-enum kl_bus_result kl_bus_access(struct kl_vcpu *vcpu, uint64_t pa, uint8_t *data, uint32_t bytes, bool write, int *status)
+enum kl_bus_result kl_bus_access(
+	struct kl_vcpu *vcpu, uint64_t pa, uint8_t *data, uint32_t bytes, bool write, int *status)
 {
 	uint64_t value = 0;
 
@@ -79,7 +80,8 @@ enum kl_bus_result kl_bus_access(struct kl_vcpu *vcpu, uint64_t pa, uint8_t *dat
 		if (write && bytes == 4)
 			return write_register(vcpu, pa - KL_MONITOR_PA, (uint32_t)value, status);
 	} else {
-		uint64_t index = (pa - KL_VIRTIO_PA) / KL_VIRTIO_STRIDE, offset = (pa - KL_VIRTIO_PA) % KL_VIRTIO_STRIDE;
+		uint64_t index = (pa - KL_VIRTIO_PA) / KL_VIRTIO_STRIDE,
+			 offset = (pa - KL_VIRTIO_PA) % KL_VIRTIO_STRIDE;
 		struct kl_virtio *device = index < vcpu->devices_count ? vcpu->devices[index] : NULL;
 
 		/* A window without a device reads as zero: no magic value, so no driver will touch it. */

@@ -19,7 +19,8 @@ void kl_call_raise(struct kl_call *call)
 
 bool kl_call_wait(struct kl_call *call, uint64_t deadline_ns, bool (*interrupted)(void *context), void *context)
 {
-	struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u), .tv_nsec = (long)(deadline_ns % 1000000000u)};
+	struct timespec until = {
+		.tv_sec = (time_t)(deadline_ns / 1000000000u), .tv_nsec = (long)(deadline_ns % 1000000000u)};
 	bool news;
 
 	atomic_store(&call->waiting, 1);

@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 struct kl_call {
-	atomic_uint news;          /* also the futex that the waiter sleeps on */
+	atomic_uint news; /* also the futex that the waiter sleeps on */
 	atomic_uint waiting;
-	uint32_t *pending;         /* kl_shared.pending: a running guest sees there that it should look */
+	uint32_t *pending; /* kl_shared.pending: a running guest sees there that it should look */
 };
 
 /* There is news. From any thread, and from signal handlers. */

@@ -38,7 +38,8 @@ static void client_ready(struct kl_source *source)
 
 	if (source->fd < 0)
 		return;
-	ssize_t bytes = recv(source->fd, client->line + client->used, sizeof(client->line) - client->used, MSG_DONTWAIT);
+	ssize_t bytes =
+		recv(source->fd, client->line + client->used, sizeof(client->line) - client->used, MSG_DONTWAIT);
 	if (bytes < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (bytes <= 0) {

@@ -39,7 +39,8 @@ static int status(struct kl_control *control, const struct kl_json_object *reque
 	pthread_mutex_lock(&control->vcpu->lock);
 	const char *state = control->vcpu->ended ? "ended" : control->vcpu->paused ? "paused" : "running";
 	pthread_mutex_unlock(&control->vcpu->lock);
-	kl_json_add(out, ", \"state\": \"%s\", \"waiting\": %s, \"uptime_ns\": %llu, \"memory_bytes\": %llu, \"resident_bytes\": %llu, \"shared_bytes\": %llu",
+	kl_json_add(out,
+		", \"state\": \"%s\", \"waiting\": %s, \"uptime_ns\": %llu, \"memory_bytes\": %llu, \"resident_bytes\": %llu, \"shared_bytes\": %llu",
 		state, atomic_load(&control->vcpu->call.waiting) ? "true" : "false", (unsigned long long)uptime_ns,
 		(unsigned long long)control->vcpu->vm->memory.bytes, resident * KL_PAGE_BYTES, shared * KL_PAGE_BYTES);
 	return 0;
@@ -78,12 +79,13 @@ static int registers(struct kl_control *control, const struct kl_json_object *re
 	const struct {
 		const char *name;
 		unsigned long long value;
-	} list[] = {{"rax", r.regs.rax}, {"rbx", r.regs.rbx}, {"rcx", r.regs.rcx}, {"rdx", r.regs.rdx}, {"rsi", r.regs.rsi},
-		{"rdi", r.regs.rdi}, {"rbp", r.regs.rbp}, {"rsp", r.regs.rsp}, {"r8", r.regs.r8}, {"r9", r.regs.r9}, {"r10", r.regs.r10},
-		{"r11", r.regs.r11}, {"r12", r.regs.r12}, {"r13", r.regs.r13}, {"r14", r.regs.r14}, {"r15", r.regs.r15},
-		{"rip", r.regs.rip}, {"rflags", r.regs.rflags}, {"cs", r.sregs.cs.selector}, {"ss", r.sregs.ss.selector},
-		{"fs_base", r.sregs.fs.base}, {"gs_base", r.sregs.gs.base}, {"cr0", r.sregs.cr0}, {"cr2", r.sregs.cr2},
-		{"cr3", r.sregs.cr3}, {"cr4", r.sregs.cr4}, {"efer", r.sregs.efer}};
+	} list[] = {{"rax", r.regs.rax}, {"rbx", r.regs.rbx}, {"rcx", r.regs.rcx}, {"rdx", r.regs.rdx},
+		{"rsi", r.regs.rsi}, {"rdi", r.regs.rdi}, {"rbp", r.regs.rbp}, {"rsp", r.regs.rsp}, {"r8", r.regs.r8},
+		{"r9", r.regs.r9}, {"r10", r.regs.r10}, {"r11", r.regs.r11}, {"r12", r.regs.r12}, {"r13", r.regs.r13},
+		{"r14", r.regs.r14}, {"r15", r.regs.r15}, {"rip", r.regs.rip}, {"rflags", r.regs.rflags},
+		{"cs", r.sregs.cs.selector}, {"ss", r.sregs.ss.selector}, {"fs_base", r.sregs.fs.base},
+		{"gs_base", r.sregs.gs.base}, {"cr0", r.sregs.cr0}, {"cr2", r.sregs.cr2}, {"cr3", r.sregs.cr3},
+		{"cr4", r.sregs.cr4}, {"efer", r.sregs.efer}};
 
 	for (unsigned int i = 0; i < sizeof(list) / sizeof(list[0]); i++)
 		kl_json_add(out, ", \"%s\": \"0x%llx\"", list[i].name, list[i].value);
@@ -145,20 +147,24 @@ static int stats(struct kl_control *control, const struct kl_json_object *reques
 	const struct kl_vcpu_counters c = vcpu->counters;
 
 	(void)request;
-	kl_json_add(out, ", \"exits\": %llu, \"waits\": %llu, \"ticks\": %llu, \"ticks_delivered\": %llu, \"log_bytes\": %llu",
-		(unsigned long long)c.exits, (unsigned long long)c.waits, (unsigned long long)c.ticks, (unsigned long long)c.ticks_delivered,
-		(unsigned long long)c.log_bytes);
+	kl_json_add(out,
+		", \"exits\": %llu, \"waits\": %llu, \"ticks\": %llu, \"ticks_delivered\": %llu, \"log_bytes\": %llu",
+		(unsigned long long)c.exits, (unsigned long long)c.waits, (unsigned long long)c.ticks,
+		(unsigned long long)c.ticks_delivered, (unsigned long long)c.log_bytes);
 	kl_json_add(out, ", \"devices\": [");
 	for (unsigned int i = 0; i < vcpu->devices_count; i++)
-		kl_json_add(out, "%s{\"name\": \"%s\", \"running\": %s, \"slow_notifies\": %u}", i ? ", " : "", vcpu->devices[i]->name,
-			vcpu->devices[i]->running ? "true" : "false", vcpu->devices[i]->slow_notifies);
+		kl_json_add(out, "%s{\"name\": \"%s\", \"running\": %s, \"slow_notifies\": %u}", i ? ", " : "",
+			vcpu->devices[i]->name, vcpu->devices[i]->running ? "true" : "false",
+			vcpu->devices[i]->slow_notifies);
 	kl_json_add(out, "], \"nets\": [");
 	for (unsigned int i = 0; i < control->nets_count; i++) {
 		const struct kl_net *net = &control->nets[i];
 
-		kl_json_add(out, "%s{\"received\": %llu, \"received_bytes\": %llu, \"sent\": %llu, \"sent_bytes\": %llu, \"dropped\": %llu}",
-			i ? ", " : "", (unsigned long long)net->received, (unsigned long long)net->received_bytes, (unsigned long long)net->sent,
-			(unsigned long long)net->sent_bytes, (unsigned long long)net->dropped);
+		kl_json_add(out,
+			"%s{\"received\": %llu, \"received_bytes\": %llu, \"sent\": %llu, \"sent_bytes\": %llu, \"dropped\": %llu}",
+			i ? ", " : "", (unsigned long long)net->received, (unsigned long long)net->received_bytes,
+			(unsigned long long)net->sent, (unsigned long long)net->sent_bytes,
+			(unsigned long long)net->dropped);
 	}
 	kl_json_add(out, "], \"guest\": [");
 	for (unsigned int i = 0; i < sizeof(vcpu->shared->stats) / sizeof(vcpu->shared->stats[0]); i++)
@@ -179,8 +185,8 @@ static int version(struct kl_control *control, const struct kl_json_object *requ
 static const struct {
 	const char *name;
 	command *run;
-} commands[] = {{"status", status}, {"pause", pause_vm}, {"resume", resume_vm}, {"stop", stop_vm}, {"registers", registers},
-	{"memory", memory}, {"stats", stats}, {"version", version}};
+} commands[] = {{"status", status}, {"pause", pause_vm}, {"resume", resume_vm}, {"stop", stop_vm},
+	{"registers", registers}, {"memory", memory}, {"stats", stats}, {"version", version}};
 
 static const char *explain(int error)
 {

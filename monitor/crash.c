@@ -25,8 +25,8 @@ void kl_crash_report(struct kl_vcpu *vcpu, const char *what)
 		"  r9  %016llx  r10 %016llx  r11 %016llx  r12 %016llx\n"
 		"  r13 %016llx  r14 %016llx  r15 %016llx  cr2 %016llx\n"
 		"  cr3 %016llx  fs  %016llx  gs  %016llx\n",
-		what, r.rip, r.rsp, r.rflags, s.cs.selector, s.ss.selector, s.ss.dpl, r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.r8,
-		r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, s.cr2, s.cr3, s.fs.base, s.gs.base);
+		what, r.rip, r.rsp, r.rflags, s.cs.selector, s.ss.selector, s.ss.dpl, r.rax, r.rbx, r.rcx, r.rdx, r.rsi,
+		r.rdi, r.rbp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, s.cr2, s.cr3, s.fs.base, s.gs.base);
 	for (int done = 0; done < bytes;) {
 		ssize_t written = write(vcpu->log_fd, text + done, (size_t)(bytes - done));
 

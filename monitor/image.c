@@ -31,7 +31,8 @@ static uint64_t page_up(uint64_t value)
 	return (value + KL_PAGE_BYTES - 1) & ~(KL_PAGE_BYTES - 1);
 }
 
-static int add_segment(struct kl_image *image, const Elf64_Phdr *phdr, uint64_t file_bytes, uint64_t limit_pa, const char **why)
+static int add_segment(
+	struct kl_image *image, const Elf64_Phdr *phdr, uint64_t file_bytes, uint64_t limit_pa, const char **why)
 {
 	struct kl_image_segment segment = {
 		.pa = phdr->p_paddr,
@@ -73,8 +74,8 @@ static int add_segment(struct kl_image *image, const Elf64_Phdr *phdr, uint64_t 
 }
 
 /* Look for kernlet's note in one PT_NOTE. *found says whether it was there. */
-static int read_notes(struct kl_image *image, const Elf64_Phdr *phdr, const uint8_t *file, uint64_t file_bytes, bool *found,
-	const char **why)
+static int read_notes(struct kl_image *image, const Elf64_Phdr *phdr, const uint8_t *file, uint64_t file_bytes,
+	bool *found, const char **why)
 {
 	uint64_t offset = phdr->p_offset, left = phdr->p_filesz;
 	Elf64_Nhdr header;
@@ -118,7 +119,8 @@ static int check_rootfs(const struct kl_image *image, const char **why)
 	for (unsigned int i = 0; i < image->segments_count; i++) {
 		const struct kl_image_segment *segment = &image->segments[i];
 
-		if (image->rootfs_pa == segment->pa && image->rootfs_bytes && image->rootfs_bytes <= segment->file_bytes)
+		if (image->rootfs_pa == segment->pa && image->rootfs_bytes &&
+			image->rootfs_bytes <= segment->file_bytes)
 			return 0;
 	}
 	return refuse(why, "the root file system is not where its note says");
@@ -145,7 +147,8 @@ static int read_header(struct kl_image *image, const uint8_t *file, uint64_t fil
 			break;
 		if (header->magic != KL_HEADER_MAGIC || header->abi_version != KL_ABI_VERSION)
 			return refuse(why, "the header of the library OS is missing or of another version");
-		if (!within(header->text_start_va, header->text_end_va, KL_BASE_VA + KL_IMAGE_PA, KL_BASE_VA + image->end_pa) ||
+		if (!within(header->text_start_va, header->text_end_va, KL_BASE_VA + KL_IMAGE_PA,
+			    KL_BASE_VA + image->end_pa) ||
 			!within(header->exit_start_va, header->exit_end_va, header->text_start_va, header->text_end_va))
 			return refuse(why, "the header of the library OS names text outside of it");
 		return 0;
@@ -159,13 +162,15 @@ static bool entry_is_text(const struct kl_image *image)
 	for (unsigned int i = 0; i < image->segments_count; i++) {
 		const struct kl_image_segment *segment = &image->segments[i];
 
-		if (segment->executable && image->entry_va >= segment->va && image->entry_va - segment->va < segment->memory_bytes)
+		if (segment->executable && image->entry_va >= segment->va &&
+			image->entry_va - segment->va < segment->memory_bytes)
 			return true;
 	}
 	return false;
 }
 
-int kl_image_parse(struct kl_image *image, const uint8_t *file, uint64_t file_bytes, uint64_t limit_pa, const char **why)
+int kl_image_parse(
+	struct kl_image *image, const uint8_t *file, uint64_t file_bytes, uint64_t limit_pa, const char **why)
 {
 	Elf64_Ehdr elf;
 	Elf64_Phdr phdrs[2 * KL_IMAGE_SEGMENTS_MAX];
@@ -218,7 +223,8 @@ int kl_image_map(const struct kl_image *image, int fd, const struct kl_memory *m
 			return -ENOMEM;
 		if (!mapped)
 			continue;
-		if (mmap(to, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, (off_t)segment->file_offset) == MAP_FAILED)
+		if (mmap(to, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd,
+			    (off_t)segment->file_offset) == MAP_FAILED)
 			return -errno;
 		/* The file goes on behind the segment, the guest's memory does not. */
 		if (segment->file_bytes % KL_PAGE_BYTES && segment->memory_bytes > segment->file_bytes)

@@ -31,7 +31,8 @@ struct kl_image {
  * Check the file and fill image from it: everything used is copied out of file once, before it is checked. No part of the file
  * is trusted. limit_pa: where segments must end. 0, or -ENOEXEC with a phrase in *why that says what is wrong.
  */
-int kl_image_parse(struct kl_image *image, const uint8_t *file, uint64_t file_bytes, uint64_t limit_pa, const char **why);
+int kl_image_parse(
+	struct kl_image *image, const uint8_t *file, uint64_t file_bytes, uint64_t limit_pa, const char **why);
 
 /* Put the segments into memory: file pages privately mapped (shared until written), what lies behind them zero. 0 or -errno. */
 int kl_image_map(const struct kl_image *image, int fd, const struct kl_memory *memory);

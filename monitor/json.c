@@ -120,7 +120,8 @@ int kl_json_parse(struct kl_json_object *object, const char *text, size_t bytes)
 		do {
 			struct kl_json_field field = {0};
 
-			if (object->count == KL_JSON_FIELDS_MAX || !parse_field(&cursor, &field) || find(object, field.name))
+			if (object->count == KL_JSON_FIELDS_MAX || !parse_field(&cursor, &field) ||
+				find(object, field.name))
 				return -EINVAL;
 			object->fields[object->count++] = field;
 		} while (next_is(&cursor, ','));

@@ -110,7 +110,8 @@ static int load_image(struct machine *m)
 		return fd;
 	uint64_t memory = (m->options.memory_bytes + KL_PAGE_BYTES - 1) & ~(KL_PAGE_BYTES - 1);
 	if (memory < m->options.memory_bytes || memory > MEMORY_LIMIT_PA - m->image.end_pa)
-		error = kl_fail(EINVAL, "give less", "--memory: image and memory together exceed %u MiB", MEMORY_LIMIT_PA >> 20);
+		error = kl_fail(EINVAL, "give less", "--memory: image and memory together exceed %u MiB",
+			MEMORY_LIMIT_PA >> 20);
 	else
 		error = kl_vm_reserve(&m->vm, m->image.end_pa + memory);
 	if (!error) {

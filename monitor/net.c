@@ -123,15 +123,17 @@ static bool deliver(struct kl_net *net, size_t bytes, size_t before_spill)
 	if (chains > 1 && !HAS(net, VIRTIO_NET_F_MRG_RXBUF))
 		chains = 0;
 	if (!chains) {
-		bool can_grow = HAS(net, VIRTIO_NET_F_MRG_RXBUF) && window->chains < net->device.vq[QUEUE_RECEIVE].size &&
-			window->chains < KL_NET_WINDOW_CHAINS && window->buffers + KL_VQ_CHAIN_MAX <= KL_NET_WINDOW_BUFFERS;
+		bool can_grow = HAS(net, VIRTIO_NET_F_MRG_RXBUF) &&
+			window->chains < net->device.vq[QUEUE_RECEIVE].size && window->chains < KL_NET_WINDOW_CHAINS &&
+			window->buffers + KL_VQ_CHAIN_MAX <= KL_NET_WINDOW_BUFFERS;
 		if (!can_grow)
 			net->dropped++;
 		return !can_grow;
 	}
 	if (bytes > before_spill)
 		kl_iov_write(window->buffer, window->buffers, before_spill, net->spill, bytes - before_spill);
-	kl_iov_write(window->buffer, window->buffers, offsetof(struct virtio_net_hdr_v1, num_buffers), &chains, sizeof(chains));
+	kl_iov_write(window->buffer, window->buffers, offsetof(struct virtio_net_hdr_v1, num_buffers), &chains,
+		sizeof(chains));
 	use_window(net, bytes);
 	net->received++;
 	net->received_bytes += bytes - KL_NET_HEADER_BYTES;

@@ -35,9 +35,9 @@ struct kl_net_backend {
 
 /* passt's stream: frames with their length before them. */
 struct kl_passt {
-	uint8_t *in;       /* bytes from passt: [in_start, in_end) not yet consumed */
+	uint8_t *in; /* bytes from passt: [in_start, in_end) not yet consumed */
 	size_t in_start, in_end;
-	uint8_t *out;      /* what the socket did not take of the last frame: [out_start, out_end) */
+	uint8_t *out; /* what the socket did not take of the last frame: [out_start, out_end) */
 	size_t out_start, out_end;
 };
 

@@ -120,12 +120,12 @@ static int check(const struct kl_options *options, int argc)
 
 int kl_options_parse(struct kl_options *options, int argc, char **argv)
 {
-	static const struct option table[] = {
-		{"image", required_argument, NULL, 'i'}, {"memory", required_argument, NULL, 'm'},
-		{"cmdline", required_argument, NULL, 'a'}, {"control", required_argument, NULL, 'c'},
-		{"net", required_argument, NULL, 'n'}, {"log-fd", required_argument, NULL, 'l'},
-		{"no-sandbox", no_argument, NULL, 's'}, {"probe", no_argument, NULL, 'p'},
-		{"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {0}};
+	static const struct option table[] = {{"image", required_argument, NULL, 'i'},
+		{"memory", required_argument, NULL, 'm'}, {"cmdline", required_argument, NULL, 'a'},
+		{"control", required_argument, NULL, 'c'}, {"net", required_argument, NULL, 'n'},
+		{"log-fd", required_argument, NULL, 'l'}, {"no-sandbox", no_argument, NULL, 's'},
+		{"probe", no_argument, NULL, 'p'}, {"version", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'}, {0}};
 	int error = 0;
 
 	*options = (struct kl_options){.cmdline = "", .log_fd = 2, .sandbox = true};
@@ -149,7 +149,8 @@ int kl_options_parse(struct kl_options *options, int argc, char **argv)
 			break;
 		case 'l':
 			if (parse_fd(optarg, &options->log_fd) || fcntl(options->log_fd, F_GETFD) < 0)
-				error = kl_fail(EINVAL, "give an open file descriptor", "--log-fd %s: not open", optarg);
+				error = kl_fail(
+					EINVAL, "give an open file descriptor", "--log-fd %s: not open", optarg);
 			break;
 		case ':': return kl_fail(EINVAL, see_help, "%s: needs a value", argv[at]);
 		default: return kl_fail(EINVAL, see_help, "%s: no such option", argv[at]);

@@ -87,7 +87,8 @@ static int flush(struct kl_net *net)
 	struct kl_passt *passt = &net->passt;
 
 	while (passt->out_start < passt->out_end) {
-		ssize_t bytes = send(net->fd, passt->out + passt->out_start, passt->out_end - passt->out_start, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t bytes = send(net->fd, passt->out + passt->out_start, passt->out_end - passt->out_start,
+			MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (bytes < 0 && errno != EINTR)
 			return -errno;
@@ -131,8 +132,8 @@ static int passt_send(struct kl_net *net, const struct iovec *iov, unsigned int 
 
 		skip -= part;
 		if (part < iov[i].iov_len)
-			out[message.msg_iovlen++] =
-				(struct iovec){.iov_base = (uint8_t *)iov[i].iov_base + part, .iov_len = iov[i].iov_len - part};
+			out[message.msg_iovlen++] = (struct iovec){
+				.iov_base = (uint8_t *)iov[i].iov_base + part, .iov_len = iov[i].iov_len - part};
 	}
 	ssize_t sent = sendmsg(net->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < 0 && (errno == EAGAIN || errno == EINTR))

@@ -26,14 +26,14 @@
  * the answer to the register at KL_MMIO_VA + KL_MONITOR_PA, whose address is in rdi.
  */
 static const uint8_t text3[] = {
-	0x48, 0x83, 0xec, 0x08,                   /* sub $8, %rsp: the stack is the trap stack's lower half */
-	0x0f, 0x0b,                               /* ud2 */
-	0xc7, 0x07, 0x6c, 0x6b, 0x00, 0x00,       /* movl $ANSWER, (%rdi) */
-	0xeb, 0xfe,                               /* jmp . */
+	0x48, 0x83, 0xec, 0x08,             /* sub $8, %rsp: the stack is the trap stack's lower half */
+	0x0f, 0x0b,                         /* ud2 */
+	0xc7, 0x07, 0x6c, 0x6b, 0x00, 0x00, /* movl $ANSWER, (%rdi) */
+	0xeb, 0xfe,                         /* jmp . */
 };
 static const uint8_t gate_ud[] = {
-	0x48, 0x83, 0x04, 0x24, 0x02,             /* addq $2, (%rsp): behind ud2 */
-	0x48, 0xcf,                               /* iretq */
+	0x48, 0x83, 0x04, 0x24, 0x02, /* addq $2, (%rsp): behind ud2 */
+	0x48, 0xcf,                   /* iretq */
 };
 
 #define VA(pa) (KL_BASE_VA + (uint64_t)(pa))
@@ -45,11 +45,21 @@ static void fill_image(struct kl_image *image)
 		.entry_va = VA(KL_KERNEL_PA),
 		.end_pa = KL_KERNEL_PA + KL_PAGE_BYTES,
 		.segments_count = 3,
-		.segments = {
-			{.pa = KL_STUB_PA, .va = VA(KL_STUB_PA), .memory_bytes = 2 * KL_PAGE_BYTES, .executable = true},
-			{.pa = KL_TABLE_PA, .va = VA(KL_TABLE_PA), .memory_bytes = 3 * KL_PAGE_BYTES, .writable = true},
-			{.pa = KL_KERNEL_PA, .va = VA(KL_KERNEL_PA), .memory_bytes = KL_PAGE_BYTES, .executable = true},
-		},
+		.segments =
+			{
+				{.pa = KL_STUB_PA,
+					.va = VA(KL_STUB_PA),
+					.memory_bytes = 2 * KL_PAGE_BYTES,
+					.executable = true},
+				{.pa = KL_TABLE_PA,
+					.va = VA(KL_TABLE_PA),
+					.memory_bytes = 3 * KL_PAGE_BYTES,
+					.writable = true},
+				{.pa = KL_KERNEL_PA,
+					.va = VA(KL_KERNEL_PA),
+					.memory_bytes = KL_PAGE_BYTES,
+					.executable = true},
+			},
 	};
 }
 
@@ -58,7 +68,8 @@ static void fill_memory(const struct kl_memory *memory)
 	const uint64_t gate = VA(KL_STUB_PA) + 16 * VECTOR_UD, tss = VA(KL_TABLE_PA + KL_TABLE_TSS_OFFSET);
 	uint8_t *table = memory->base + KL_TABLE_PA;
 	const uint64_t stack = VA(KL_TRAP_STACK_PA + KL_PAGE_BYTES);
-	const uint64_t idt[2] = {(gate & 0xffff) | KL_SEL_CODE0 << 16 | 0xeeull << 40 | (gate >> 16 & 0xffff) << 48, gate >> 32};
+	const uint64_t idt[2] = {
+		(gate & 0xffff) | KL_SEL_CODE0 << 16 | 0xeeull << 40 | (gate >> 16 & 0xffff) << 48, gate >> 32};
 	const uint64_t gdt[KL_TABLE_GDT_BYTES / 8] = {0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0, 0x00cffb000000ffff,
 		0x00cff3000000ffff, 0x00affb000000ffff, 0,
 		KL_TABLE_TSS_LIMIT | (tss & 0xffffff) << 16 | 0x8bull << 40 | (tss >> 24 & 0xff) << 56, tss >> 32};
@@ -118,7 +129,8 @@ static const char *run(struct kl_vm *vm)
 		return "a guest at CPL 3 stopped with a triple fault";
 	if (vm->run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
 		return "KVM cannot run the guest (internal error)";
-	if (vm->run->exit_reason != KVM_EXIT_MMIO || vm->run->mmio.phys_addr != KL_MONITOR_PA || !vm->run->mmio.is_write)
+	if (vm->run->exit_reason != KVM_EXIT_MMIO || vm->run->mmio.phys_addr != KL_MONITOR_PA ||
+		!vm->run->mmio.is_write)
 		return "a guest at CPL 3 did something else than told";
 	memcpy(&answer, vm->run->mmio.data, sizeof(answer));
 	return answer == ANSWER ? NULL : "a guest at CPL 3 computed a wrong result";

@@ -30,39 +30,39 @@ struct rule {
 
 /* Most frequent first: the filter looks from the top. No call here opens, maps, executes or creates anything. */
 static struct rule rules[] = {
-	{SYS_ioctl, COMMAND, KVM_RUN},        /* run the guest */
-	{SYS_futex, ANY, 0},                  /* wait for news, wake the waiter, locks */
-	{SYS_epoll_wait, ANY, 0},             /* the I/O thread waits */
-	{SYS_readv, ANY, 0},                  /* frames from a tap, standard input */
-	{SYS_writev, ANY, 0},                 /* frames to a tap, standard output */
-	{SYS_recvfrom, ANY, 0},               /* frames from passt, requests on the control socket */
-	{SYS_sendmsg, ANY, 0},                /* frames to passt */
-	{SYS_sendto, ANY, 0},                 /* the rest of a frame to passt, answers on the control socket */
-	{SYS_write, ANY, 0},                  /* log, doorbell eventfds */
-	{SYS_poll, ANY, 0},                   /* is standard input or output ready? */
-	{SYS_timer_settime, ANY, 0},          /* ticks on and off */
-	{SYS_rt_sigreturn, ANY, 0},           /* back from a tick's or kick's handler */
-	{SYS_clock_gettime, ANY, 0},          /* where the vDSO has no clock */
-	{SYS_getrandom, ANY, 0},              /* virtio-rng */
-	{SYS_ioctl, COMMAND, KVM_GET_REGS},   /* ticks: where is the guest? Reports, control socket */
-	{SYS_ioctl, COMMAND, KVM_SET_REGS},   /* ticks: restart the exit sequence */
-	{SYS_ioctl, COMMAND, KVM_INTERRUPT},  /* ticks: interrupt the program */
-	{SYS_ioctl, COMMAND, KVM_GET_SREGS},  /* reports, control socket */
-	{SYS_ioctl, COMMAND, KVM_IOEVENTFD},  /* a doorbell for a busy device */
-	{SYS_ioctl, COMMAND, TUNSETOFFLOAD},  /* a tap's offloads, once the driver has chosen */
-	{SYS_epoll_ctl, ANY, 0},              /* wait for a blocked output; connections of the control socket */
-	{SYS_accept4, ANY, 0},                /* control socket */
-	{SYS_close, ANY, 0},                  /* connections of the control socket */
-	{SYS_pread64, ANY, 0},                /* /proc/self/statm, open already */
-	{SYS_tgkill, ANY, 0},                 /* interrupt the processor's thread */
-	{SYS_getpid, ANY, 0},                 /* part of pthread_kill() */
-	{SYS_gettid, ANY, 0},                 /* part of pthread_kill() */
-	{SYS_rt_sigprocmask, ANY, 0},         /* part of pthread_kill() */
-	{SYS_rseq, ANY, 0},                   /* the C library at the start of the I/O thread, which may still be ahead */
-	{SYS_set_robust_list, ANY, 0},        /* likewise */
-	{SYS_restart_syscall, ANY, 0},        /* a wait goes on after SIGSTOP and SIGCONT */
-	{SYS_exit_group, ANY, 0},             /* the end */
-	{SYS_unlink, POINTER, 0},             /* remove the control socket's file; the value is filled in */
+	{SYS_ioctl, COMMAND, KVM_RUN},       /* run the guest */
+	{SYS_futex, ANY, 0},                 /* wait for news, wake the waiter, locks */
+	{SYS_epoll_wait, ANY, 0},            /* the I/O thread waits */
+	{SYS_readv, ANY, 0},                 /* frames from a tap, standard input */
+	{SYS_writev, ANY, 0},                /* frames to a tap, standard output */
+	{SYS_recvfrom, ANY, 0},              /* frames from passt, requests on the control socket */
+	{SYS_sendmsg, ANY, 0},               /* frames to passt */
+	{SYS_sendto, ANY, 0},                /* the rest of a frame to passt, answers on the control socket */
+	{SYS_write, ANY, 0},                 /* log, doorbell eventfds */
+	{SYS_poll, ANY, 0},                  /* is standard input or output ready? */
+	{SYS_timer_settime, ANY, 0},         /* ticks on and off */
+	{SYS_rt_sigreturn, ANY, 0},          /* back from a tick's or kick's handler */
+	{SYS_clock_gettime, ANY, 0},         /* where the vDSO has no clock */
+	{SYS_getrandom, ANY, 0},             /* virtio-rng */
+	{SYS_ioctl, COMMAND, KVM_GET_REGS},  /* ticks: where is the guest? Reports, control socket */
+	{SYS_ioctl, COMMAND, KVM_SET_REGS},  /* ticks: restart the exit sequence */
+	{SYS_ioctl, COMMAND, KVM_INTERRUPT}, /* ticks: interrupt the program */
+	{SYS_ioctl, COMMAND, KVM_GET_SREGS}, /* reports, control socket */
+	{SYS_ioctl, COMMAND, KVM_IOEVENTFD}, /* a doorbell for a busy device */
+	{SYS_ioctl, COMMAND, TUNSETOFFLOAD}, /* a tap's offloads, once the driver has chosen */
+	{SYS_epoll_ctl, ANY, 0},             /* wait for a blocked output; connections of the control socket */
+	{SYS_accept4, ANY, 0},               /* control socket */
+	{SYS_close, ANY, 0},                 /* connections of the control socket */
+	{SYS_pread64, ANY, 0},               /* /proc/self/statm, open already */
+	{SYS_tgkill, ANY, 0},                /* interrupt the processor's thread */
+	{SYS_getpid, ANY, 0},                /* part of pthread_kill() */
+	{SYS_gettid, ANY, 0},                /* part of pthread_kill() */
+	{SYS_rt_sigprocmask, ANY, 0},        /* part of pthread_kill() */
+	{SYS_rseq, ANY, 0},            /* the C library at the start of the I/O thread, which may still be ahead */
+	{SYS_set_robust_list, ANY, 0}, /* likewise */
+	{SYS_restart_syscall, ANY, 0}, /* a wait goes on after SIGSTOP and SIGCONT */
+	{SYS_exit_group, ANY, 0},      /* the end */
+	{SYS_unlink, POINTER, 0},      /* remove the control socket's file; the value is filled in */
 };
 
 #define RULES (sizeof(rules) / sizeof(rules[0]))
@@ -134,7 +134,8 @@ static int lower_limits(void)
 	static const struct {
 		int resource;
 		rlim_t limit;
-	} limits[] = {{RLIMIT_CORE, 0}, {RLIMIT_NOFILE, OPEN_FILES_MAX}, {RLIMIT_NPROC, 0}, {RLIMIT_MEMLOCK, 0}, {RLIMIT_MSGQUEUE, 0}};
+	} limits[] = {{RLIMIT_CORE, 0}, {RLIMIT_NOFILE, OPEN_FILES_MAX}, {RLIMIT_NPROC, 0}, {RLIMIT_MEMLOCK, 0},
+		{RLIMIT_MSGQUEUE, 0}};
 
 	for (unsigned int i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
 		struct rlimit now;
@@ -161,6 +162,7 @@ int kl_sandbox_enter(const char *socket_path)
 	if (!error)
 		error = filter_calls(socket_path);
 	if (error)
-		return kl_fail(-error, "use --no-sandbox only for guests that you trust", "sandbox: %s", strerror(-error));
+		return kl_fail(
+			-error, "use --no-sandbox only for guests that you trust", "sandbox: %s", strerror(-error));
 	return 0;
 }

@@ -97,7 +97,8 @@ static int map_segment(struct builder *builder, const struct kl_image_segment *s
 		return 0;
 	/* Page by page where single pages differ, the rest in one go. */
 	for (; !error && pa < end && pa < KL_KERNEL_PA; pa += KL_PAGE_BYTES)
-		error = map(builder, KL_BASE_VA + pa, pa, KL_PAGE_BYTES, flags | (supervisor_only(pa) ? 0 : USER), false);
+		error = map(
+			builder, KL_BASE_VA + pa, pa, KL_PAGE_BYTES, flags | (supervisor_only(pa) ? 0 : USER), false);
 	if (!error && pa < end)
 		error = map(builder, KL_BASE_VA + pa, pa, end - pa, flags | USER, false);
 	return error;
@@ -112,7 +113,8 @@ int kl_tables_build(const struct kl_image *image, const struct kl_memory *memory
 
 	if (!new_table(&builder, &root))
 		return -ENOSPC;
-	error = map(&builder, KL_BASE_VA + KL_BOOT_INFO_PA, KL_BOOT_INFO_PA, KL_TABLES_PA - KL_BOOT_INFO_PA, data, false);
+	error = map(
+		&builder, KL_BASE_VA + KL_BOOT_INFO_PA, KL_BOOT_INFO_PA, KL_TABLES_PA - KL_BOOT_INFO_PA, data, false);
 	for (unsigned int i = 0; !error && i < image->segments_count; i++)
 		error = map_segment(&builder, &image->segments[i]);
 	if (!error)

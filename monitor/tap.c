@@ -72,13 +72,15 @@ int kl_tap_open(struct kl_net *net, const char *interface)
 	int header_bytes = KL_NET_HEADER_BYTES;
 
 	if (!if_nametoindex(interface))
-		return kl_fail(ENODEV, "create it: ip tuntap add mode tap NAME", "tap %s: no such interface", interface);
+		return kl_fail(
+			ENODEV, "create it: ip tuntap add mode tap NAME", "tap %s: no such interface", interface);
 	net->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (net->fd < 0)
 		return kl_fail(errno, "load the module tun, or use passt", "/dev/net/tun: %s", strerror(errno));
 	strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
 	if (ioctl(net->fd, TUNSETIFF, &request) < 0)
-		return kl_fail(errno, "see that it is a tap, yours, and not in use", "tap %s: %s", interface, strerror(errno));
+		return kl_fail(
+			errno, "see that it is a tap, yours, and not in use", "tap %s: %s", interface, strerror(errno));
 	if (ioctl(net->fd, TUNSETVNETHDRSZ, &header_bytes) < 0)
 		return kl_fail(errno, "use passt", "tap %s: TUNSETVNETHDRSZ: %s", interface, strerror(errno));
 	net->device.features |= 1ull << VIRTIO_NET_F_CSUM | 1ull << VIRTIO_NET_F_HOST_TSO4;

@@ -56,8 +56,9 @@ static int set_signals(void)
 
 	/* No handler is interrupted by another one. */
 	sigaddset(&action.sa_mask, KICK_SIGNAL);
-	if (sigaction(KICK_SIGNAL, &action, NULL) || sigaction(SIGTERM, &action, NULL) || sigaction(SIGINT, &action, NULL) ||
-		sigaction(SIGBUS, &bus_error, NULL) || sigaction(SIGPIPE, &ignore, NULL))
+	if (sigaction(KICK_SIGNAL, &action, NULL) || sigaction(SIGTERM, &action, NULL) ||
+		sigaction(SIGINT, &action, NULL) || sigaction(SIGBUS, &bus_error, NULL) ||
+		sigaction(SIGPIPE, &ignore, NULL))
 		return -errno;
 	return 0;
 }
@@ -219,18 +220,25 @@ static bool handle_exit(struct kl_vcpu *vcpu, int *status)
 		switch (kl_bus_access(vcpu, pa, run->mmio.data, run->mmio.len, run->mmio.is_write, status)) {
 		case KL_BUS_DONE: return false;
 		case KL_BUS_EXIT: return true;
-		case KL_BUS_UNKNOWN: *status = crash(vcpu, "access to physical address 0x%llx, where there is nothing", pa); return true;
+		case KL_BUS_UNKNOWN:
+			*status = crash(vcpu, "access to physical address 0x%llx, where there is nothing", pa);
+			return true;
 		}
 		return false;
 	}
 	case KVM_EXIT_INTR: return false;
-	case KVM_EXIT_IO: *status = crash(vcpu, "access to I/O port 0x%llx, and there are none", run->io.port); return true;
+	case KVM_EXIT_IO:
+		*status = crash(vcpu, "access to I/O port 0x%llx, and there are none", run->io.port);
+		return true;
 	case KVM_EXIT_HLT: *status = crash(vcpu, "hlt in ring 0", 0); return true;
 	case KVM_EXIT_SHUTDOWN: *status = crash(vcpu, "triple fault", 0); return true;
 	case KVM_EXIT_FAIL_ENTRY:
-		*status = crash(vcpu, "KVM cannot enter it (reason 0x%llx)", run->fail_entry.hardware_entry_failure_reason);
+		*status = crash(
+			vcpu, "KVM cannot enter it (reason 0x%llx)", run->fail_entry.hardware_entry_failure_reason);
 		return true;
-	case KVM_EXIT_INTERNAL_ERROR: *status = crash(vcpu, "KVM internal error %llu", run->internal.suberror); return true;
+	case KVM_EXIT_INTERNAL_ERROR:
+		*status = crash(vcpu, "KVM internal error %llu", run->internal.suberror);
+		return true;
 	default: *status = crash(vcpu, "unexpected exit %llu", run->exit_reason); return true;
 	}
 }

@@ -65,7 +65,8 @@ void kl_vcpu_stop(struct kl_vcpu *vcpu, int signal);
 
 /* Served by vcpu.c's loop: an access to [KL_MONITOR_PA, ...). */
 enum kl_bus_result { KL_BUS_DONE, KL_BUS_EXIT, KL_BUS_UNKNOWN };
-enum kl_bus_result kl_bus_access(struct kl_vcpu *vcpu, uint64_t pa, uint8_t *data, uint32_t bytes, bool write, int *status);
+enum kl_bus_result kl_bus_access(
+	struct kl_vcpu *vcpu, uint64_t pa, uint8_t *data, uint32_t bytes, bool write, int *status);
 
 /* Wait as KL_REG_WAIT asks: for news or kl_shared.wait_ns. */
 void kl_vcpu_wait(struct kl_vcpu *vcpu);

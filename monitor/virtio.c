@@ -11,13 +11,22 @@
 
 #define MAGIC 0x74726976u  /* "virt" */
 #define VENDOR 0x6c6e6b2eu /* ".knl" */
-#define COMMON_FEATURES (1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX | 1ull << VIRTIO_RING_F_INDIRECT_DESC)
-#define STATUS_ALL (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FEATURES_OK)
+#define COMMON_FEATURES                                                                                                \
+	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX | 1ull << VIRTIO_RING_F_INDIRECT_DESC)
+#define STATUS_ALL                                                                                                     \
+	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FEATURES_OK)
 
-void kl_virtio_init(struct kl_virtio *device, const struct kl_virtio_ops *ops, const char *name, uint32_t id, uint32_t queues)
+void kl_virtio_init(
+	struct kl_virtio *device, const struct kl_virtio_ops *ops, const char *name, uint32_t id, uint32_t queues)
 {
-	*device = (struct kl_virtio){
-		.ops = ops, .name = name, .id = id, .queues = queues, .features = COMMON_FEATURES, .notify_fd = -1, .in_fd = -1, .out_fd = -1};
+	*device = (struct kl_virtio){.ops = ops,
+		.name = name,
+		.id = id,
+		.queues = queues,
+		.features = COMMON_FEATURES,
+		.notify_fd = -1,
+		.in_fd = -1,
+		.out_fd = -1};
 	pthread_mutex_init(&device->lock, NULL);
 }
 
@@ -49,8 +58,8 @@ static bool features_are_fine(const struct kl_virtio *device, uint64_t features)
 static int setup_queue(struct kl_virtio *device, struct kl_vq *vq, const struct kl_virtio_queue_registers *registers,
 	uint64_t features)
 {
-	return kl_vq_setup(vq, device->memory, registers->size, registers->desc_pa, registers->avail_pa, registers->used_pa,
-		features & 1ull << VIRTIO_RING_F_EVENT_IDX);
+	return kl_vq_setup(vq, device->memory, registers->size, registers->desc_pa, registers->avail_pa,
+		registers->used_pa, features & 1ull << VIRTIO_RING_F_EVENT_IDX);
 }
 
 int kl_virtio_activate(struct kl_virtio *device, const struct kl_virtio_setup *setup)
@@ -63,8 +72,11 @@ int kl_virtio_activate(struct kl_virtio *device, const struct kl_virtio_setup *s
 	if (!setup->queues || setup->queues > device->queues)
 		return -EINVAL;
 	for (uint32_t i = 0; i < setup->queues; i++) {
-		registers[i] = (struct kl_virtio_queue_registers){.size = setup->queue[i].size, .ready = 1,
-			.desc_pa = setup->queue[i].desc_pa, .avail_pa = setup->queue[i].avail_pa, .used_pa = setup->queue[i].used_pa};
+		registers[i] = (struct kl_virtio_queue_registers){.size = setup->queue[i].size,
+			.ready = 1,
+			.desc_pa = setup->queue[i].desc_pa,
+			.avail_pa = setup->queue[i].avail_pa,
+			.used_pa = setup->queue[i].used_pa};
 		if (setup_queue(device, &vq[i], &registers[i], setup->features))
 			return -EINVAL;
 	}
@@ -229,7 +241,8 @@ void kl_virtio_break(struct kl_virtio *device, unsigned int queue)
 {
 	if (!device->running)
 		return;
-	kl_notice("the device stops until the guest resets it", "%s: queue %u: the guest's ring is malformed", device->name, queue);
+	kl_notice("the device stops until the guest resets it", "%s: queue %u: the guest's ring is malformed",
+		device->name, queue);
 	device->running = false;
 	device->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	device->interrupt_status |= VIRTIO_MMIO_INT_CONFIG;

@@ -55,15 +55,16 @@ struct kl_virtio {
 	uint32_t features_select, driver_features_select, queue_select;
 	struct kl_virtio_queue_registers registers[KL_VIRTIO_QUEUES_MAX];
 	struct kl_vq vq[KL_VIRTIO_QUEUES_MAX];
-	uint64_t requests; /* served so far */
-	bool running;      /* DRIVER_OK and not broken: poll() may run */
-	bool blocked;      /* set by poll(): out_fd takes no more for now */
-	bool again;        /* poll() said there is more; I/O thread only */
+	uint64_t requests;          /* served so far */
+	bool running;               /* DRIVER_OK and not broken: poll() may run */
+	bool blocked;               /* set by poll(): out_fd takes no more for now */
+	bool again;                 /* poll() said there is more; I/O thread only */
 	unsigned int slow_notifies; /* that came as exits; processor's thread only */
 };
 
 /* Fill the parts common to all devices. notify_fd is created by the I/O thread's set-up. */
-void kl_virtio_init(struct kl_virtio *device, const struct kl_virtio_ops *ops, const char *name, uint32_t id, uint32_t queues);
+void kl_virtio_init(
+	struct kl_virtio *device, const struct kl_virtio_ops *ops, const char *name, uint32_t id, uint32_t queues);
 
 /* 32-bit registers below 0x100, and configuration space of any width. */
 uint64_t kl_virtio_read(struct kl_virtio *device, uint64_t offset, uint32_t bytes);

@@ -41,13 +41,18 @@ int kl_vq_setup(struct kl_vq *vq, const struct kl_memory *memory, uint32_t size,
 	void *used = kl_memory_at(memory, used_pa, RING_HEAD + 8ull * size + 2);
 	if (!desc || !avail || !used)
 		return -EINVAL;
-	*vq = (struct kl_vq){.memory = memory, .desc = desc, .avail = avail, .used = used, .size = (uint16_t)size,
+	*vq = (struct kl_vq){.memory = memory,
+		.desc = desc,
+		.avail = avail,
+		.used = used,
+		.size = (uint16_t)size,
 		.event_idx = event_idx};
 	return 0;
 }
 
 /* Add one buffer to the chain: out-buffers first, then in-buffers. */
-static int add_buffer(const struct kl_vq *vq, struct kl_vq_chain *chain, struct iovec *iov, const struct vring_desc *desc)
+static int add_buffer(
+	const struct kl_vq *vq, struct kl_vq_chain *chain, struct iovec *iov, const struct vring_desc *desc)
 {
 	bool in = desc->flags & VRING_DESC_F_WRITE;
 	void *base = kl_memory_at(vq->memory, desc->addr, desc->len);

@@ -23,9 +23,9 @@ struct kl_vq {
 	uint8_t *used;
 	uint16_t size; /* 0: not set up */
 	bool event_idx;
-	uint16_t next_avail;  /* the next entry of the available ring to take */
-	uint16_t next_used;   /* entries put into the used ring so far, published or not */
-	uint16_t published;   /* the used index as the guest sees it */
+	uint16_t next_avail; /* the next entry of the available ring to take */
+	uint16_t next_used;  /* entries put into the used ring so far, published or not */
+	uint16_t published;  /* the used index as the guest sees it */
 };
 
 /* One request: buffers to read (out) and then buffers to write (in), all of them inside guest memory. */

@@ -33,7 +33,8 @@ static const char check_kvm[] = "kernlet-monitor --probe tells what KVM can do h
 static void prepare_tsc(struct kl_vm *vm)
 {
 	uint64_t zero = 0;
-	struct kvm_device_attr attribute = {.group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&zero};
+	struct kvm_device_attr attribute = {
+		.group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&zero};
 	int khz = ioctl(vm->vcpu_fd, KVM_GET_TSC_KHZ, 0);
 
 	vm->tsc_khz = khz > 0 ? (uint64_t)khz : 0;
@@ -52,7 +53,8 @@ int kl_vm_create(struct kl_vm *vm)
 	*vm = (struct kl_vm){.kvm_fd = -1, .vm_fd = -1, .vcpu_fd = -1};
 	vm->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (vm->kvm_fd < 0)
-		return kl_fail(errno, errno == EACCES ? "join the group kvm" : "run on QEMU instead", "/dev/kvm: %s", strerror(errno));
+		return kl_fail(errno, errno == EACCES ? "join the group kvm" : "run on QEMU instead", "/dev/kvm: %s",
+			strerror(errno));
 	if (ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
 		return kl_fail(ENODEV, "run on QEMU instead", "/dev/kvm: unknown version of its interface");
 	vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
@@ -79,7 +81,8 @@ int kl_vm_reserve(struct kl_vm *vm, uint64_t bytes)
 	void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (base == MAP_FAILED)
-		return kl_fail(errno, "give less with --memory", "%llu bytes of guest memory: %s", (unsigned long long)bytes, strerror(errno));
+		return kl_fail(errno, "give less with --memory", "%llu bytes of guest memory: %s",
+			(unsigned long long)bytes, strerror(errno));
 	vm->memory = (struct kl_memory){.base = base, .bytes = bytes};
 	return 0;
 }
@@ -135,8 +138,11 @@ static int prepare_sregs(struct kl_vm *vm)
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
 	sregs.gdt = (struct kvm_dtable){.base = table_va + KL_TABLE_GDT_OFFSET, .limit = KL_TABLE_GDT_BYTES - 1};
 	sregs.idt = (struct kvm_dtable){.base = table_va + KL_TABLE_IDT_OFFSET, .limit = KL_STUB_VECTORS * 16 - 1};
-	sregs.tr = (struct kvm_segment){
-		.base = table_va + KL_TABLE_TSS_OFFSET, .limit = KL_TABLE_TSS_LIMIT, .selector = KL_SEL_TSS, .type = 11, .present = 1};
+	sregs.tr = (struct kvm_segment){.base = table_va + KL_TABLE_TSS_OFFSET,
+		.limit = KL_TABLE_TSS_LIMIT,
+		.selector = KL_SEL_TSS,
+		.type = 11,
+		.present = 1};
 	if (ioctl(vm->vcpu_fd, KVM_SET_SREGS, &sregs) < 0)
 		return kl_fail(errno, check_kvm, "KVM_SET_SREGS: %s", strerror(errno));
 	return 0;
@@ -147,8 +153,7 @@ static int prepare_msrs(struct kl_vm *vm)
 	struct {
 		struct kvm_msrs head;
 		struct kvm_msr_entry entries[3];
-	} msrs = {
-		.head.nmsrs = 3,
+	} msrs = {.head.nmsrs = 3,
 		.entries = {
 			/* sysret is not used: its selectors would be 0x33 and 0x2b, counted from 0x23 */
 			{.index = MSR_STAR, .data = 0x23ull << 48 | (uint64_t)KL_SEL_CODE0 << 32},

@@ -64,14 +64,16 @@ static void *run(void *context)
 			uint64_t data = events[i].data.u64;
 
 			if (data & SOURCE_MARK) {
-				struct kl_source *source = (struct kl_source *)(uintptr_t)(data & ~(uint64_t)SOURCE_MARK);
+				struct kl_source *source =
+					(struct kl_source *)(uintptr_t)(data & ~(uint64_t)SOURCE_MARK);
 				source->ready(source);
 			} else {
 				((struct kl_virtio *)(uintptr_t)data)->again = true;
 			}
 		}
 		more = poll_devices(worker);
-	}	return NULL;
+	}
+	return NULL;
 }
 
 static int watch(const struct kl_worker *worker, int fd, uint32_t events, uint64_t data)
@@ -136,7 +138,8 @@ int kl_worker_start(struct kl_worker *worker, int vm_fd, struct kl_virtio **devi
 	sigset_t all, before;
 	int error = 0;
 
-	*worker = (struct kl_worker){.vm_fd = vm_fd, .epoll_fd = -1, .devices = devices, .devices_count = devices_count};
+	*worker =
+		(struct kl_worker){.vm_fd = vm_fd, .epoll_fd = -1, .devices = devices, .devices_count = devices_count};
 	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (worker->epoll_fd < 0)
 		return kl_fail(errno, next, "the I/O thread's descriptors: %s", strerror(errno));

@@ -29,7 +29,8 @@ static void put(struct ring *ring, const void *bytes, uint32_t count)
 void guest_main(const struct kl_boot_info *info)
 {
 	uint32_t stdio = find_device(info, VIRTIO_ID_CONSOLE, KL_ROLE_STDIO), bytes, total = 0;
-	uint32_t error = find_device(info, VIRTIO_ID_CONSOLE, KL_ROLE_STDERR), rng = find_device(info, VIRTIO_ID_RNG, 0);
+	uint32_t error = find_device(info, VIRTIO_ID_CONSOLE, KL_ROLE_STDERR),
+		 rng = find_device(info, VIRTIO_ID_RNG, 0);
 	int slot;
 
 	for (uint32_t i = 0; i < 2; i++) {
@@ -39,7 +40,8 @@ void guest_main(const struct kl_boot_info *info)
 	ring_place(&random_ring, info, rng, 0);
 	for (uint16_t i = 0; i < RING_SIZE / 2; i++)
 		ring_offer(&in_out[0], i, RING_BUFFER_BYTES, 1);
-	if (ring_activate(info, in_out, 2, info->devices[stdio].features) || ring_activate(info, error_rings, 2, info->devices[error].features) ||
+	if (ring_activate(info, in_out, 2, info->devices[stdio].features) ||
+		ring_activate(info, error_rings, 2, info->devices[error].features) ||
 		ring_activate(info, &random_ring, 1, info->devices[rng].features))
 		guest_exit(96);
 	for (;;) {
@@ -61,7 +63,7 @@ void guest_main(const struct kl_boot_info *info)
 	while ((slot = ring_take(&random_ring, &bytes)) < 0)
 		wait_ns(KL_WAIT_FOREVER);
 	guest_log_number("random bytes ", bytes);
-	guest_log_number("random ", *(uint64_t *)ring_buffer(&random_ring, 0));
+	guest_log_number("random value ", *(uint64_t *)ring_buffer(&random_ring, 0));
 	put(&error_rings[1], "end\n", 4);
 	guest_exit(7);
 }

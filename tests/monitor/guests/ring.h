@@ -31,7 +31,8 @@ static inline void ring_place(struct ring *ring, const struct kl_boot_info *info
 	ring_free_pa = ring->buffers_pa + RING_SIZE * RING_BUFFER_BYTES;
 }
 
-static inline int32_t ring_activate(const struct kl_boot_info *info, const struct ring *rings, uint32_t count, uint64_t features)
+static inline int32_t ring_activate(
+	const struct kl_boot_info *info, const struct ring *rings, uint32_t count, uint64_t features)
 {
 	struct kl_virtio_setup *setup = AT(struct kl_virtio_setup, KL_VIRTIO_SETUP_PA);
 
@@ -61,7 +62,9 @@ static inline void ring_offer(struct ring *ring, uint16_t i, uint32_t bytes, int
 	struct vring_desc *desc = DIRECT(struct vring_desc, ring->desc_pa);
 	volatile uint16_t *avail = DIRECT(volatile uint16_t, ring->avail_pa);
 
-	desc[i] = (struct vring_desc){.addr = ring->buffers_pa + (uint64_t)i * RING_BUFFER_BYTES, .len = bytes, .flags = in ? VRING_DESC_F_WRITE : 0};
+	desc[i] = (struct vring_desc){.addr = ring->buffers_pa + (uint64_t)i * RING_BUFFER_BYTES,
+		.len = bytes,
+		.flags = in ? VRING_DESC_F_WRITE : 0};
 	avail[2 + ring->next_avail % RING_SIZE] = i;
 	__atomic_store_n(&avail[1], ++ring->next_avail, __ATOMIC_SEQ_CST);
 }
