@@ -22,6 +22,7 @@ from kernlet.kernel import (
     build_kernel,
     compile_modules,
 )
+from kernlet.kernel._prune import prune
 
 
 def build(tree: SourceTree, cache: Path, **more: object) -> KernelBuild:
@@ -210,6 +211,14 @@ def test_damaged_cache_is_made_again(kernel_tree: SourceTree, kernel_cache: Path
     build(kernel_tree, kernel_cache)
     for record in (kernel_cache / "records").iterdir():
         record.write_text("{")
+    assert build(kernel_tree, kernel_cache).compiled == 6
+
+
+def test_old_cache_files_go(kernel_tree: SourceTree, kernel_cache: Path) -> None:
+    build(kernel_tree, kernel_cache)
+    files = [path for path in kernel_cache.rglob("*") if path.is_file()]
+    assert prune(kernel_cache) == 0
+    assert prune(kernel_cache, now=time.time() + 31 * 24 * 3600) == len(files)
     assert build(kernel_tree, kernel_cache).compiled == 6
 
 

@@ -26,6 +26,7 @@ from ._generate import (
     tables_source,
 )
 from ._manifest import Module, load_modules
+from ._prune import prune
 from ._select import Selection, init_order, select_modules
 from ._toolchain import Toolchain, compile_flags, find_toolchain, link_flags
 from ._tree import SourceTree, default_tree
@@ -211,6 +212,7 @@ def _link(
         _run([toolchain.cc, *flags, "-o", str(result), *inputs, "-lgcc"], "link the library OS")
         result.chmod(0o644)
         result.replace(elf)
+    prune(cache)
     return elf, key
 
 
