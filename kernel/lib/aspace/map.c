@@ -305,6 +305,15 @@ int64_t kl_aspace_map_image(struct kl_aspace *as, kl_uaddr hint, kl_phys pa, uin
 	return aspace_add(as, &model, addr, addr + bytes) != NULL ? (int64_t)addr : -ENOMEM;
 }
 
+int64_t kl_aspace_map_stack(struct kl_aspace *as, kl_uaddr top, uint64_t bytes, int prot)
+{
+	struct kl_area model = {.flags = AREA_GROWSDOWN, .prot = prot & PROT_ALL, .name = "[stack]", .start = top - bytes};
+
+	if (!aspace_range_ok(model.start, bytes))
+		return -ENOMEM;
+	return aspace_add(as, &model, model.start, top) != NULL ? (int64_t)model.start : -ENOMEM;
+}
+
 static int protect_area(struct kl_aspace *as, struct kl_area *area, uint64_t start, uint64_t end, int prot)
 {
 	if (area->prot == prot)

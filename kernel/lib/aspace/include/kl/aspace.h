@@ -31,6 +31,8 @@ bool kl_aspace_is_resident(struct kl_aspace *as, kl_uaddr addr); /* mincore(2) *
  * copied. Address or -ENOMEM.
  */
 int64_t kl_aspace_map_image(struct kl_aspace *as, kl_uaddr hint, kl_phys pa, uint64_t bytes, int prot, const char *name);
+/* The main stack: ends at top, grows down when it is touched below. Its lowest address, or -ENOMEM. */
+int64_t kl_aspace_map_stack(struct kl_aspace *as, kl_uaddr top, uint64_t bytes, int prot);
 /* Faults [addr, addr + bytes) in, as if the program had read, or written. No error: what cannot be had now faults later. */
 void kl_aspace_populate(struct kl_aspace *as, kl_uaddr addr, uint64_t bytes, bool write);
 /* Where a new program goes: chosen at random, page-aligned. */
