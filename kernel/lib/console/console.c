@@ -5,6 +5,7 @@
 #include <kl/heap.h>
 #include <kl/platform.h>
 #include <kl/process.h>
+#include <kl/stat.h>
 #include <kl/string.h>
 #include <kl/vfs.h>
 
@@ -13,7 +14,6 @@
 #include <asm/errno.h>
 #include <linux/eventpoll.h>
 #include <linux/fcntl.h>
-#include <linux/stat.h>
 
 #define CHUNK_BYTES 1024u
 #define DRAIN_LOOK_NS (10 * KL_NS_PER_MS)

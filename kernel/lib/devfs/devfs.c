@@ -4,13 +4,13 @@
 #include <kl/heap.h>
 #include <kl/process.h>
 #include <kl/random.h>
+#include <kl/stat.h>
 #include <kl/string.h>
 #include <kl/tmpfs.h>
 
 #include <asm/errno.h>
 #include <linux/fs.h>
 #include <linux/random.h>
-#include <linux/stat.h>
 
 struct device {
 	uint64_t rdev;

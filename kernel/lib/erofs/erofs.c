@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <kl/erofs.h>
+#include <kl/stat.h>
 #include <kl/string.h>
 
 #include <asm/errno.h>
-#include <linux/stat.h>
 
 #define SUPER_OFFSET 1024u
 #define SUPER_MAGIC 0xe0f5e1e2u

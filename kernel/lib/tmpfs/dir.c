@@ -4,13 +4,13 @@
  * read-only tree are looked up there when they are first asked for, and a removed one leaves an entry without a node behind.
  */
 #include <kl/heap.h>
+#include <kl/stat.h>
 #include <kl/string.h>
 
 #include "tmpfs_priv.h"
 
 #include <asm/errno.h>
 #include <linux/fs.h>
-#include <linux/stat.h>
 
 #define COOKIE_UPPER (1ull << 32) /* positions of names made here start there; those of the lower tree at COOKIE_LOWER */
 #define COOKIE_LOWER 2

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <kl/heap.h>
+#include <kl/stat.h>
 #include <kl/string.h>
 
 #include "tmpfs_priv.h"
@@ -7,7 +8,6 @@
 #include <asm/errno.h>
 #include <asm/statfs.h>
 #include <linux/magic.h>
-#include <linux/stat.h>
 
 struct kl_tmpfs_node *kl_tmpfs_node_create(struct kl_tmpfs *fs, uint32_t mode, uint64_t ino)
 {

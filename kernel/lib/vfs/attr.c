@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chmod(2), chown(2), utimensat(2), truncate(2), fallocate(2). */
 #include <kl/process.h>
+#include <kl/stat.h>
 
 #include "vfs_priv.h"
 
 #include <asm/errno.h>
+#include <linux/falloc.h>
 #include <linux/fcntl.h>
 #include <linux/inotify.h>
 #include <linux/resource.h>
-#include <linux/stat.h>
 #include <linux/time.h>
 #include <linux/time_types.h>
 
@@ -65,15 +66,12 @@ static int change_path(int dfd, kl_uaddr path, int flags, const struct change *c
 
 static int change_fd(int fd, const struct change *c)
 {
-	struct kl_file *file = kl_fd_get(fd);
+	struct kl_file *file = kl_fd_get_io(fd);
 	int rc;
 
 	if (file == NULL)
 		return -EBADF;
-	if ((file->flags & O_PATH) != 0)
-		rc = -EBADF;
-	else
-		rc = file->dentry != NULL ? apply(file->dentry, c) : 0;
+	rc = file->dentry != NULL ? apply(file->dentry, c) : 0;
 	kl_file_put(file);
 	return rc;
 }
@@ -274,14 +272,12 @@ long kl_sys_truncate(kl_uaddr path, int64_t size)
 
 long kl_sys_ftruncate(int fd, int64_t size)
 {
-	struct kl_file *file = kl_fd_get(fd);
+	struct kl_file *file = kl_fd_get_io(fd);
 	int rc = -EINVAL;
 
 	if (file == NULL)
 		return -EBADF;
-	if ((file->flags & O_PATH) != 0)
-		rc = -EBADF;
-	else if (file->vnode != NULL && kl_file_writable(file))
+	if (file->vnode != NULL && kl_file_writable(file))
 		rc = kl_vnode_truncate(file->vnode, size);
 	if (rc == 0)
 		kl_vfs_notify(file->dentry, IN_MODIFY);
@@ -289,28 +285,34 @@ long kl_sys_ftruncate(int fd, int64_t size)
 	return rc;
 }
 
-long kl_sys_fallocate(int fd, int mode, int64_t offset, int64_t bytes)
+/* The order of the checks is Linux's. */
+static int allocate(struct kl_file *file, int mode, int64_t offset, int64_t bytes)
 {
-	struct kl_file *file;
-	int rc;
+	struct kl_vnode *node = file->vnode;
 
 	if (offset < 0 || bytes <= 0)
 		return -EINVAL;
-	file = kl_fd_get(fd);
+	if ((mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) != 0 || mode == FALLOC_FL_PUNCH_HOLE)
+		return -EOPNOTSUPP;
+	if (!kl_file_writable(file))
+		return -EBADF;
+	if (node == NULL || S_ISFIFO(node->mode))
+		return -ESPIPE;
+	if (!S_ISREG(node->mode))
+		return S_ISDIR(node->mode) ? -EISDIR : -ENODEV;
+	if (offset > INT64_MAX - bytes)
+		return -EFBIG;
+	return node->ops->allocate != NULL ? node->ops->allocate(node, mode, (uint64_t)offset, (uint64_t)bytes) : -EOPNOTSUPP;
+}
+
+long kl_sys_fallocate(int fd, int mode, int64_t offset, int64_t bytes)
+{
+	struct kl_file *file = kl_fd_get_io(fd);
+	int rc;
+
 	if (file == NULL)
 		return -EBADF;
-	if (!kl_file_writable(file))
-		rc = -EBADF;
-	else if (file->vnode == NULL || S_ISFIFO(file->vnode->mode))
-		rc = -ESPIPE;
-	else if (!S_ISREG(file->vnode->mode))
-		rc = S_ISDIR(file->vnode->mode) ? -EISDIR : -ENODEV;
-	else if (offset > INT64_MAX - bytes)
-		rc = -EFBIG;
-	else if (file->vnode->ops->allocate == NULL)
-		rc = -EOPNOTSUPP;
-	else
-		rc = file->vnode->ops->allocate(file->vnode, mode, (uint64_t)offset, (uint64_t)bytes);
+	rc = allocate(file, mode, offset, bytes);
 	kl_file_put(file);
 	return rc;
 }

@@ -3,12 +3,12 @@
 #include <kl/heap.h>
 #include <kl/pmm.h>
 #include <kl/process.h>
+#include <kl/stat.h>
 
 #include "vfs_priv.h"
 
 #include <asm/errno.h>
 #include <linux/fcntl.h>
-#include <linux/stat.h>
 
 /* A piece of `in` at pos to `out`: straight from the file's memory when it can say where that is. 0: end of `in`. */
 static kl_ssize copy_piece(struct kl_file *in, int64_t pos, struct kl_file *out, int64_t *out_pos, size_t n, void **buffer)
@@ -85,7 +85,11 @@ static int check_range(struct kl_file *in, int64_t in_pos, struct kl_file *out, 
 {
 	if (S_ISDIR(in->vnode->mode) || S_ISDIR(out->vnode->mode))
 		return -EISDIR;
-	if (!S_ISREG(in->vnode->mode) || !S_ISREG(out->vnode->mode) || in_pos < 0 || out_pos < 0)
+	if (!S_ISREG(in->vnode->mode) || !S_ISREG(out->vnode->mode))
+		return -EINVAL;
+	if (!kl_file_readable(in) || !kl_file_writable(out) || (out->flags & O_APPEND) != 0)
+		return -EBADF;
+	if (in_pos < 0 || out_pos < 0)
 		return -EINVAL;
 	if (*n > (uint64_t)(INT64_MAX - in_pos) || *n > (uint64_t)(INT64_MAX - out_pos))
 		return -EOVERFLOW;
@@ -100,11 +104,11 @@ static int check_range(struct kl_file *in, int64_t in_pos, struct kl_file *out, 
 
 long kl_sys_copy_file_range(int in_fd, kl_uaddr in_off, int out_fd, kl_uaddr out_off, size_t n, unsigned flags)
 {
-	struct kl_file *in = kl_fd_get(in_fd), *out = kl_fd_get(out_fd);
+	struct kl_file *in = kl_fd_get_io(in_fd), *out = kl_fd_get_io(out_fd);
 	int64_t in_pos = in != NULL ? in->pos : 0, out_pos = out != NULL ? out->pos : 0;
 	kl_ssize rc = -EBADF;
 
-	if (in == NULL || out == NULL || !kl_file_readable(in) || !kl_file_writable(out) || (out->flags & O_APPEND) != 0)
+	if (in == NULL || out == NULL)
 		goto out;
 	rc = flags != 0 || in->vnode == NULL || out->vnode == NULL ? -EINVAL : 0;
 	if (rc == 0 && ((in_off != 0 && KL_GET_USER(in_pos, in_off) < 0) || (out_off != 0 && KL_GET_USER(out_pos, out_off) < 0)))

@@ -140,8 +140,11 @@ struct kl_dentry *kl_dentry_cached(struct kl_dentry *parent, const char *name, s
 
 int kl_dentry_lookup(struct kl_dentry *dir, const char *name, size_t n, struct kl_dentry **out)
 {
-	struct kl_dentry *d = kl_dentry_cached(dir, name, n);
+	struct kl_dentry *d;
 
+	if (n > KL_NAME_MAX)
+		return -ENAMETOOLONG;
+	d = kl_dentry_cached(dir, name, n);
 	if (d != NULL) {
 		if (d->vnode == NULL)
 			return -ENOENT;

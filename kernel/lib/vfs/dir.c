@@ -2,13 +2,13 @@
 /* getdents64(2), getcwd(2), chdir(2), chroot(2), umask(2). */
 #include <kl/heap.h>
 #include <kl/process.h>
+#include <kl/stat.h>
 #include <kl/string.h>
 
 #include "vfs_priv.h"
 
 #include <asm/errno.h>
 #include <linux/fcntl.h>
-#include <linux/stat.h>
 
 int kl_dirent_emit(struct kl_iter *it, uint64_t ino, int64_t next, unsigned type, const char *name, size_t n)
 {
@@ -36,16 +36,14 @@ int kl_dirent_emit(struct kl_iter *it, uint64_t ino, int64_t next, unsigned type
 
 long kl_sys_getdents64(int fd, kl_uaddr buf, unsigned size)
 {
-	struct kl_file *file = kl_fd_get(fd);
+	struct kl_file *file = kl_fd_get_io(fd);
 	struct kl_iter it;
 	long rc;
 
 	if (file == NULL)
 		return -EBADF;
 	kl_iter_user(&it, buf, size);
-	if ((file->flags & O_PATH) != 0)
-		rc = -EBADF;
-	else if (file->vnode != NULL && (file->dentry->flags & KL_DENTRY_UNLINKED) != 0)
+	if (file->vnode != NULL && (file->dentry->flags & KL_DENTRY_UNLINKED) != 0)
 		rc = -ENOENT;
 	else
 		rc = file->ops->getdents != NULL ? file->ops->getdents(file, &it) : -ENOTDIR;

@@ -162,6 +162,16 @@ struct kl_file *kl_fd_get(int fd)
 	return kl_fdtable_file(kl_proc()->fds, fd);
 }
 
+struct kl_file *kl_fd_get_io(int fd)
+{
+	struct kl_file *file = kl_fd_get(fd);
+
+	if (file == NULL || (file->flags & O_PATH) == 0)
+		return file;
+	kl_file_put(file);
+	return NULL;
+}
+
 static uint32_t limit(void)
 {
 	return (uint32_t)KL_MIN(kl_proc()->rlimits[RLIMIT_NOFILE].soft, (uint64_t)SLOTS_MAX);

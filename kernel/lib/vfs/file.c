@@ -3,12 +3,12 @@
 #include <kl/heap.h>
 #include <kl/pmm.h>
 #include <kl/process.h>
+#include <kl/stat.h>
 #include <kl/string.h>
 #include "vfs_priv.h"
 
 #include <asm/errno.h>
 #include <linux/fcntl.h>
-#include <linux/stat.h>
 
 struct kl_vfs_hooks kl_vfs_hooks;
 

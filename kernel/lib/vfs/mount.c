@@ -2,12 +2,12 @@
 /* Mounting at start-up. A program can't mount: -EPERM, as without CAP_SYS_ADMIN. */
 #include <kl/heap.h>
 #include <kl/process.h>
+#include <kl/stat.h>
 #include <kl/string.h>
 
 #include "vfs_priv.h"
 
 #include <asm/errno.h>
-#include <linux/stat.h>
 
 struct kl_list kl_supers = KL_LIST_INIT(kl_supers);
 

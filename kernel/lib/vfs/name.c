@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mkdir(2), mknod(2), unlink(2), link(2), symlink(2), readlink(2). */
 #include <kl/process.h>
+#include <kl/stat.h>
 #include <kl/string.h>
 
 #include "vfs_priv.h"
@@ -8,7 +9,6 @@
 #include <asm/errno.h>
 #include <linux/fcntl.h>
 #include <linux/inotify.h>
-#include <linux/stat.h>
 
 /* Whether a new name may be made where a walk with KL_WALK_PARENT led. */
 static int check_new(struct kl_walk *w)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* open(2), openat2(2). */
 #include <kl/process.h>
+#include <kl/stat.h>
 #include <kl/string.h>
 
 #include "vfs_priv.h"
@@ -9,7 +10,6 @@
 #include <linux/fcntl.h>
 #include <linux/inotify.h>
 #include <linux/openat2.h>
-#include <linux/stat.h>
 
 #define O_LARGEFILE_KERNEL 0100000u /* shown by F_GETFL on 64-bit Linux */
 #define O_TMPFILE_BIT 020000000u

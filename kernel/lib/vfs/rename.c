@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rename(2), renameat2(2). */
 #include <kl/process.h>
+#include <kl/stat.h>
 
 #include "vfs_priv.h"
 
@@ -8,7 +9,6 @@
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/inotify.h>
-#include <linux/stat.h>
 
 static bool is_below(const struct kl_dentry *d, const struct kl_dentry *above)
 {
@@ -39,7 +39,9 @@ static int check(struct kl_walk *from, struct kl_dentry *d, struct kl_walk *to, 
 		return -EEXIST;
 	if (over == NULL && (flags & RENAME_EXCHANGE) != 0)
 		return -ENOENT;
-	if (!directory && (from->slash || (over == NULL && to->slash)))
+	if ((flags & RENAME_EXCHANGE) != 0 && to->slash && !S_ISDIR(over->vnode->mode))
+		return -ENOTDIR;
+	if (!directory && (from->slash || (to->slash && (flags & RENAME_EXCHANGE) == 0)))
 		return -ENOTDIR;
 	if (is_below(to->dir, d))
 		return -EINVAL;
@@ -85,8 +87,10 @@ static int rename_walked(struct kl_walk *from, struct kl_walk *to, unsigned flag
 
 	if (from->dir->vnode->super != to->dir->vnode->super)
 		return -EXDEV;
-	if (from->last_special || to->last_special)
-		return (flags & RENAME_NOREPLACE) != 0 && to->last_special ? -EEXIST : -EBUSY;
+	if (from->last_special)
+		return -EBUSY;
+	if (to->last_special)
+		return (flags & RENAME_NOREPLACE) != 0 ? -EEXIST : -EBUSY;
 	rc = kl_dentry_lookup(from->dir, from->last, from->last_bytes, &d);
 	if (rc < 0)
 		return rc;

@@ -2,13 +2,13 @@
 /* read(2), write(2), readv(2), pread(2), lseek(2) and their relatives. */
 #include <kl/heap.h>
 #include <kl/process.h>
+#include <kl/stat.h>
 
 #include "vfs_priv.h"
 
 #include <asm/errno.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
-#include <linux/stat.h>
 #include <linux/uio.h>
 
 _Static_assert(sizeof(struct kl_iovec) == sizeof(struct iovec), "copied as it is");
@@ -70,7 +70,7 @@ int kl_iov_from_user(struct kl_iter *it, struct kl_iovec **out, struct kl_iovec 
 /* pos NULL: the file's own. */
 static long transfer_v(int fd, kl_uaddr iov, size_t count, int64_t *pos, transfer_fn fn)
 {
-	struct kl_file *file = kl_fd_get(fd);
+	struct kl_file *file = kl_fd_get_io(fd);
 	struct kl_iovec fast[KL_IOV_FAST], *v;
 	struct kl_iter it;
 	kl_ssize rc;
@@ -110,7 +110,7 @@ static long transfer_at(int fd, kl_uaddr buf, size_t n, int64_t pos, transfer_fn
 
 	if (pos < 0)
 		return -EINVAL;
-	file = kl_fd_get(fd);
+	file = kl_fd_get_io(fd);
 	if (file == NULL)
 		return -EBADF;
 	kl_iter_user(&it, buf, KL_MIN(n, KL_RW_MAX));
@@ -175,30 +175,24 @@ long kl_sys_pwritev2(int fd, kl_uaddr iov, size_t count, int64_t pos, long pos_h
 
 long kl_sys_lseek(int fd, int64_t offset, int whence)
 {
-	struct kl_file *file = kl_fd_get(fd);
+	struct kl_file *file = kl_fd_get_io(fd);
 	int64_t rc;
 
 	if (file == NULL)
 		return -EBADF;
-	if ((file->flags & O_PATH) != 0)
-		rc = -EBADF;
-	else
-		rc = file->ops->seek != NULL ? file->ops->seek(file, offset, whence) : -ESPIPE;
+	rc = file->ops->seek != NULL ? file->ops->seek(file, offset, whence) : -ESPIPE;
 	kl_file_put(file);
 	return rc;
 }
 
 long kl_sys_ioctl(int fd, unsigned cmd, uint64_t arg)
 {
-	struct kl_file *file = kl_fd_get(fd);
+	struct kl_file *file = kl_fd_get_io(fd);
 	int on = 0;
 	long rc;
 
-	if (file == NULL || (file->flags & O_PATH) != 0) {
-		if (file != NULL)
-			kl_file_put(file);
+	if (file == NULL)
 		return -EBADF;
-	}
 	switch (cmd) {
 	case 0x5450: /* FIONCLEX */
 	case 0x5451: /* FIOCLEX */

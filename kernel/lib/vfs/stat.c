@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stat(2), statx(2), statfs(2), access(2). */
 #include <kl/process.h>
+#include <kl/stat.h>
 #include <kl/string.h>
 
 #include "vfs_priv.h"
@@ -10,7 +11,6 @@
 #include <asm/statfs.h>
 #include <linux/fcntl.h>
 #include <linux/magic.h>
-#include <linux/stat.h>
 
 #define R_W_X_OK 7
 

@@ -8,6 +8,8 @@
 
 #define KL_RW_MAX 0x7ffff000ul /* most bytes that one read(2) or write(2) transfers */
 
+/* As kl_fd_get(), but NULL for files opened with O_PATH too. */
+struct kl_file *kl_fd_get_io(int fd) KL_MUST_CHECK;
 /* Lowest free descriptor from `from` on; otherwise as kl_fd_install(). */
 int kl_fd_install_from(struct kl_file *file, int from, bool cloexec);
 /* fd is open */

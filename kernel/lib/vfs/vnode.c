@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What nodes of all file systems have in common: attributes, permissions, stat(2). */
 #include <kl/process.h>
+#include <kl/stat.h>
 #include <kl/string.h>
 #include <kl/vfs.h>
 
 #include <asm/errno.h>
 #include <asm/stat.h>
-#include <linux/stat.h>
 
 struct kl_process *kl_vfs_proc(void)
 {

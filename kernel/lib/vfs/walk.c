@@ -2,12 +2,12 @@
 /* From a path to an entry: path_resolution(7), openat2(2). */
 #include <kl/heap.h>
 #include <kl/process.h>
+#include <kl/stat.h>
 #include <kl/string.h>
 #include <kl/vfs.h>
 
 #include <asm/errno.h>
 #include <linux/fcntl.h>
-#include <linux/stat.h>
 
 static struct path_buffer {
 	struct path_buffer *next;
@@ -144,8 +144,6 @@ static int step(struct cursor *c, const char *name, size_t n, bool last)
 	rc = kl_vnode_may(c->at->vnode, 1, false);
 	if (rc < 0)
 		return rc;
-	if (n > KL_NAME_MAX)
-		return -ENAMETOOLONG;
 	w->last = name;
 	w->last_bytes = n;
 	w->last_special = special;
@@ -153,6 +151,8 @@ static int step(struct cursor *c, const char *name, size_t n, bool last)
 		return 1;
 	if (special)
 		return n == 2 ? step_up(c) : 0;
+	if (last && w->slash && (c->flags & KL_WALK_CREATE) != 0)
+		return -EISDIR; /* of all that could be there, open(2) with O_CREAT makes no directory */
 	rc = kl_dentry_lookup(c->at, name, n, &d);
 	if (rc == -ENOENT && last && (c->flags & KL_WALK_CREATE) != 0 && (c->at->flags & KL_DENTRY_UNLINKED) == 0)
 		return 1;

@@ -21,11 +21,11 @@ static long check(int fd, kl_uaddr path, unsigned walk, kl_uaddr name, long resu
 		rc = kl_walk_user(&w, AT_FDCWD, path, walk);
 		kl_walk_end(&w);
 	} else {
-		struct kl_file *file = kl_fd_get(fd);
+		struct kl_file *file = kl_fd_get_io(fd);
 
-		if (file == NULL || (file->flags & O_PATH) != 0)
+		if (file == NULL)
 			rc = -EBADF;
-		if (file != NULL)
+		else
 			kl_file_put(file);
 	}
 	if (rc == 0 && name != 0) {
