@@ -18,7 +18,8 @@
 void pc_serial_write(const char *text, size_t bytes)
 {
 	for (size_t i = 0; i < bytes; i++) {
-		for (unsigned reads = 0; reads < STATUS_READS && !(pc_in8(COM1 + LINE_STATUS) & TRANSMIT_EMPTY); reads++)
+		for (unsigned reads = 0; reads < STATUS_READS && !(pc_in8(COM1 + LINE_STATUS) & TRANSMIT_EMPTY);
+			reads++)
 			;
 		pc_out8(COM1, (uint8_t)text[i]);
 	}

@@ -36,11 +36,11 @@ struct port {
 	struct kl_virtio_device *dev;
 	struct kl_virtq rx, tx;
 
-	uint8_t *ring;     /* NULL until something is written */
+	uint8_t *ring;       /* NULL until something is written */
 	uint32_t ring_bytes; /* a power of two */
-	uint32_t written;  /* bytes ever put into the ring ... */
-	uint32_t queued;   /* ... given to the device ... */
-	uint32_t consumed; /* ... and used by it, in the order of the ring */
+	uint32_t written;    /* bytes ever put into the ring ... */
+	uint32_t queued;     /* ... given to the device ... */
+	uint32_t consumed;   /* ... and used by it, in the order of the ring */
 	struct tx_request requests[TX_ENTRIES];
 	uint16_t requests_first, requests_end;
 	bool room_wanted, drain_wanted;
@@ -67,7 +67,7 @@ static void queue_output(struct port *p)
 		struct kl_virtq_buf buf = {.pa = kl_virt_to_phys(p->ring + at), .bytes = n};
 
 		if (p->requests_end - p->requests_first == (int)TX_ENTRIES ||
-		    kl_virtq_add(&p->tx, &buf, 1, 0, request) != 0)
+			kl_virtq_add(&p->tx, &buf, 1, 0, request) != 0)
 			return;
 		*request = (struct tx_request){.bytes = n};
 		p->requests_end++;

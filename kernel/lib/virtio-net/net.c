@@ -46,7 +46,8 @@ static void reap_due(struct kl_timer *timer)
 
 static uint64_t wanted_features(const struct kl_boot_device *boot)
 {
-	uint64_t wanted = BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS) | BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM);
+	uint64_t wanted = BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS) | BIT(VIRTIO_NET_F_CSUM) |
+		BIT(VIRTIO_NET_F_GUEST_CSUM);
 
 	if (boot->features & BIT(VIRTIO_NET_F_CSUM))
 		wanted |= BIT(VIRTIO_NET_F_HOST_TSO4);

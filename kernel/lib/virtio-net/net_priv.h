@@ -43,7 +43,7 @@ struct net {
 
 	struct kl_list rx_free; /* rx_buffer.free_link: not with the device, not with the stack */
 	unsigned rx_free_count;
-	unsigned rx_target; /* buffers that the device should have */
+	unsigned rx_target;     /* buffers that the device should have */
 	struct kl_pbuf *packet; /* of several buffers, of which packet_left are still to come */
 	unsigned packet_left;
 

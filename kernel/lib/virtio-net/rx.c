@@ -145,14 +145,12 @@ static bool take_offload(struct kl_pbuf *packet, const struct virtio_net_hdr_v1 
 		packet->csum = KL_CSUM_VERIFIED;
 	}
 	switch (header->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
-	case VIRTIO_NET_HDR_GSO_NONE:
-		return true;
+	case VIRTIO_NET_HDR_GSO_NONE: return true;
 	case VIRTIO_NET_HDR_GSO_TCPV4:
 		packet->gso = KL_GSO_TCP4;
 		packet->gso_bytes = header->gso_size;
 		return header->gso_size != 0;
-	default:
-		return false;
+	default: return false;
 	}
 }
 
@@ -167,7 +165,9 @@ static void hand_up(struct net *net, struct kl_pbuf *packet)
 	 * With hardly any buffer left, what the stack may keep for long is a copy: acknowledgements must still come in, or the
 	 * memory that they would free stays in use for ever.
 	 */
-	if (net->rx.in_flight + net->rx_free_count < RX_LOW && !may_grow(net)) {
+	if (net->rx.in_flight + net->rx_free_count < RX_LOW)
+		net_rx_fill(net);
+	if (net->rx.in_flight + net->rx_free_count < RX_LOW) {
 		struct kl_pbuf *copy = kl_pbuf_copy(packet, 0);
 
 		kl_pbuf_put(packet);

@@ -50,9 +50,9 @@ static int transmit(struct kl_netif *nif, struct kl_pbuf *frame)
 		kl_pbuf_put(frame);
 		return 0;
 	}
-	if (net->tx.free_count < count + 1) {
+	if (net->tx.free_count < count + !own) {
 		net_tx_reap(net);
-		if (net->tx.free_count < count + 1)
+		if (net->tx.free_count < count + !own)
 			return -ENOBUFS;
 	}
 	if (own) {

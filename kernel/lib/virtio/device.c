@@ -37,7 +37,8 @@ int kl_virtio_configure(struct kl_virtio_device *dev, uint64_t wanted)
 	wanted |= 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX;
 	dev->features = dev->boot->features & wanted;
 	if (!kl_virtio_has(dev, VIRTIO_F_VERSION_1)) {
-		kl_warn("virtio device %u (kind %u) is older than VIRTIO 1.0: not used", dev->index, dev->boot->virtio_id);
+		kl_warn("virtio device %u (kind %u) is older than VIRTIO 1.0: not used", dev->index,
+			dev->boot->virtio_id);
 		return -EOPNOTSUPP;
 	}
 	dev->configured = true;
@@ -71,7 +72,8 @@ static void start(struct kl_virtio_device *dev)
 		error = dev->start(dev);
 	}
 	if (error != 0) {
-		kl_error("virtio device %u (kind %u) did not start: error %d", dev->index, dev->boot->virtio_id, -error);
+		kl_error(
+			"virtio device %u (kind %u) did not start: error %d", dev->index, dev->boot->virtio_id, -error);
 		dev->active = false;
 		dev->broken = true;
 	}

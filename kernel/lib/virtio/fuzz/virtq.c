@@ -71,12 +71,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				free++;
 			for (unsigned i = 0; i < 16; i++)
 				bufs[i] = (struct kl_virtq_buf){0x1000, ROOM};
-			if (free < 64 && kl_virtq_add(&vq, bufs, action >> 3 & 3, action >> 5, (void *)(uintptr_t)(free + 1)) == 0)
+			if (free < 64 &&
+				kl_virtq_add(&vq, bufs, action >> 3 & 3, action >> 5, (void *)(uintptr_t)(free + 1)) ==
+					0)
 				given[free] = (action >> 5) * ROOM + 1;
 			break;
-		case 2:
-			kl_virtq_kick(&vq);
-			break;
+		case 2: kl_virtq_kick(&vq); break;
 		case 3:
 			cookie = kl_virtq_get(&vq, &bytes);
 			if (cookie != NULL) {
@@ -98,12 +98,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		}
 		case 6:
-			vq.used->ring[vq.used->idx % SIZE] = (struct vring_used_elem){take(&in, 1) % 10, take(&in, 1) * 4};
+			vq.used->ring[vq.used->idx % SIZE] =
+				(struct vring_used_elem){take(&in, 1) % 10, take(&in, 1) * 4};
 			vq.used->idx++;
 			break;
-		default:
-			model_step(&model, 1 + (action >> 3));
-			break;
+		default: model_step(&model, 1 + (action >> 3)); break;
 		}
 		CHECK(vq.free_count <= SIZE && vq.in_flight <= SIZE);
 	}

@@ -118,11 +118,8 @@ static inline void model_step(struct model *m, unsigned batch)
 		model_interrupt(m);
 		m->state = MODEL_LOOKING;
 		return;
-	case MODEL_WATCHING:
-		m->state = m->avail->idx == m->next_avail ? MODEL_ASLEEP : MODEL_LOOKING;
-		return;
-	case MODEL_ASLEEP:
-		return;
+	case MODEL_WATCHING: m->state = m->avail->idx == m->next_avail ? MODEL_ASLEEP : MODEL_LOOKING; return;
+	case MODEL_ASLEEP: return;
 	}
 }
 

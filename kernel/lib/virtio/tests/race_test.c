@@ -10,8 +10,17 @@
 
 static void hook(void);
 
-#define __atomic_load_n(p, order) ({ hook(); *(volatile __typeof__(*(p)) *)(p); })
-#define __atomic_store_n(p, v, order) ({ hook(); *(volatile __typeof__(*(p)) *)(p) = (v); hook(); })
+#define __atomic_load_n(p, order)                                                                                      \
+	({                                                                                                             \
+		hook();                                                                                                \
+		*(volatile __typeof__(*(p)) *)(p);                                                                     \
+	})
+#define __atomic_store_n(p, v, order)                                                                                  \
+	({                                                                                                             \
+		hook();                                                                                                \
+		*(volatile __typeof__(*(p)) *)(p) = (v);                                                               \
+		hook();                                                                                                \
+	})
 #define __atomic_thread_fence(order) hook()
 #include "../virtq.c"
 

@@ -40,10 +40,10 @@ struct kl_virtq {
 	uint16_t size;       /* a power of two */
 	uint16_t free_first; /* slots[] */
 	uint16_t free_count;
-	uint16_t in_flight;  /* chains */
-	uint16_t added;      /* available index, with what is not yet published */
-	uint16_t published;  /* available index as the device sees it */
-	uint16_t taken;      /* used index up to which kl_virtq_get() has come */
+	uint16_t in_flight; /* chains */
+	uint16_t added;     /* available index, with what is not yet published */
+	uint16_t published; /* available index as the device sees it */
+	uint16_t taken;     /* used index up to which kl_virtq_get() has come */
 };
 
 /* Physically contiguous memory. */
