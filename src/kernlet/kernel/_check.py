@@ -65,9 +65,10 @@ class _Exports:
         self.owner_of = {
             symbol: owner for owner, symbols in self.defined.items() for symbol in symbols
         }
-        self.exports = {module.name: frozenset(module.exports) for module in selection.modules}
-        calls = {
-            module.name: {call.function for call in module.syscalls} for module in selection.modules
+        # What a program may call, other modules may: the function of a system call needs no word in exports.
+        self.exports = {
+            module.name: frozenset(module.exports).union(call.function for call in module.syscalls)
+            for module in selection.modules
         }
         self.everyone = (
             self.defined.get("arch", frozenset())
@@ -75,10 +76,6 @@ class _Exports:
             | _LINKER
             | _LIBGCC
         )
-        self.entries = {
-            module.name: calls[module.name] | {init.fn for init in module.init}
-            for module in selection.modules
-        }
 
 
 def check_modules(
