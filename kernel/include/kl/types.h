@@ -16,8 +16,16 @@ typedef uint64_t kl_phys;  /* a guest-physical address */
 #define KL_PAGE_SHIFT 12
 
 #define KL_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define KL_MIN(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ < b_ ? a_ : b_; })
-#define KL_MAX(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ > b_ ? a_ : b_; })
+/* Each use has names of its own, so that uses may be nested. */
+#define KL_MIN(a, b) KL_PICK_(a, b, <, __COUNTER__)
+#define KL_MAX(a, b) KL_PICK_(a, b, >, __COUNTER__)
+#define KL_PICK_(a, b, op, n) KL_PICK_2_(a, b, op, n)
+#define KL_PICK_2_(a, b, op, n)                                                                                        \
+	({                                                                                                             \
+		__typeof__(a) a_##n = (a);                                                                             \
+		__typeof__(b) b_##n = (b);                                                                             \
+		a_##n op b_##n ? a_##n : b_##n;                                                                        \
+	})
 /* to: a power of two */
 #define KL_ALIGN_UP(x, to) (((x) + (__typeof__(x))((to) - 1)) & ~(__typeof__(x))((to) - 1))
 #define KL_ALIGN_DOWN(x, to) ((x) & ~(__typeof__(x))((to) - 1))
