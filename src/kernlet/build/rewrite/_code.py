@@ -157,8 +157,8 @@ def is_syscall(instruction: Instruction) -> bool:
 
 
 def falls_through(instruction: Instruction) -> bool:
-    """Whether execution can go on behind this instruction (calls are taken to return)."""
-    return instruction.flow_control not in _STOPS
+    """Whether execution can go on behind this instruction (calls are taken to return, `hlt` is a fault)."""
+    return instruction.flow_control not in _STOPS and instruction.mnemonic != Mnemonic.HLT
 
 
 _STOPS = frozenset(

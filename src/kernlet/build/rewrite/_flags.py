@@ -7,7 +7,7 @@ indirect jumps end the search: no calling convention, and no compiler, carries f
 
 from __future__ import annotations
 
-from iced_x86 import FlowControl, RflagsBits
+from iced_x86 import FlowControl, Mnemonic, RflagsBits
 
 from kernlet.build.rewrite._code import Code, is_syscall
 
@@ -52,7 +52,7 @@ def flags_live_after(code: Code, address: int) -> bool:
                 return True
             live &= ~instruction.rflags_modified
             flow = instruction.flow_control
-            if not live or flow in _ENDS:
+            if not live or flow in _ENDS or instruction.mnemonic == Mnemonic.HLT:
                 break
             if flow == FlowControl.UNCONDITIONAL_BRANCH:
                 at = instruction.near_branch_target
