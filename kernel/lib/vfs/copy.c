@@ -31,8 +31,13 @@ static kl_ssize copy_piece(struct kl_file *in, int64_t pos, struct kl_file *out,
 	}
 	if (got <= 0)
 		return got;
-	kl_iter_kernel(&it, (void *)data, (size_t)got);
-	rc = kl_file_write(out, &it, out_pos);
+	rc = -EOPNOTSUPP;
+	if (in->ops->span != NULL && out->ops->write_span != NULL)
+		rc = out->ops->write_span(out, data, (size_t)got, hold, (size_t)got < n);
+	if (rc == -EOPNOTSUPP) {
+		kl_iter_kernel(&it, (void *)data, (size_t)got);
+		rc = kl_file_write(out, &it, out_pos);
+	}
 	if (hold != KL_PHYS_NONE)
 		kl_page_put(hold);
 	return rc;

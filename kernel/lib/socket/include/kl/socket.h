@@ -7,6 +7,27 @@
 #include <kl/sched.h>
 #include <kl/types.h>
 
+/* Linux's numbers, which no UAPI header has (socket(2), recv(2), send(2), shutdown(2)). */
+enum { KL_AF_UNSPEC = 0, KL_AF_UNIX = 1, KL_AF_INET = 2 };
+enum { KL_SOCK_STREAM = 1, KL_SOCK_DGRAM = 2, KL_SOCK_SEQPACKET = 5, KL_SOCK_NONBLOCK = 04000, KL_SOCK_CLOEXEC = 02000000 };
+enum { KL_SHUT_RD = 0, KL_SHUT_WR = 1, KL_SHUT_RDWR = 2 };
+enum {
+	KL_MSG_OOB = 0x1,
+	KL_MSG_PEEK = 0x2,
+	KL_MSG_DONTROUTE = 0x4,
+	KL_MSG_CTRUNC = 0x8,
+	KL_MSG_TRUNC = 0x20,
+	KL_MSG_DONTWAIT = 0x40,
+	KL_MSG_EOR = 0x80,
+	KL_MSG_WAITALL = 0x100,
+	KL_MSG_ERRQUEUE = 0x2000,
+	KL_MSG_NOSIGNAL = 0x4000,
+	KL_MSG_MORE = 0x8000,
+	KL_MSG_WAITFORONE = 0x10000,
+	KL_MSG_FASTOPEN = 0x20000000,
+	KL_MSG_CMSG_CLOEXEC = 0x40000000,
+};
+
 #define KL_SOCKADDR_BYTES 128 /* sockaddr_storage */
 
 /* An address as the program gave it, copied; family is checked by the address family's own code. */
@@ -47,6 +68,8 @@ struct kl_socket_ops {
 	long (*ioctl)(struct kl_socket *sock, unsigned cmd, uint64_t arg);
 	int (*pair)(struct kl_socket *a, struct kl_socket *b); /* socketpair(2) */
 	void (*release)(struct kl_socket *sock); /* close; frees sock */
+	/* As kl_file_ops.write_span; may be NULL. */
+	kl_ssize (*send_span)(struct kl_socket *sock, const void *data, size_t bytes, kl_phys hold, bool more);
 };
 
 /* The first member of each family's own structure. */
@@ -73,6 +96,8 @@ void kl_socket_family_add(struct kl_socket_family *family);
 void kl_socket_init(struct kl_socket *sock, const struct kl_socket_ops *ops, int family, int type, int protocol);
 /* A descriptor for it; type may carry SOCK_NONBLOCK, SOCK_CLOEXEC. On failure the socket is still the caller's. */
 int kl_socket_install(struct kl_socket *sock, int type);
+/* Whether this call must not wait: O_NONBLOCK, MSG_DONTWAIT. */
+bool kl_socket_nonblock(const struct kl_socket *sock, int flags);
 /* The socket of a file, or NULL when it is something else (-ENOTSOCK). */
 struct kl_socket *kl_socket_of(struct kl_file *file);
 

@@ -40,6 +40,11 @@ struct kl_file_ops {
 	 * page whose reference the caller puts when it is done, or KL_PHYS_NONE.
 	 */
 	kl_ssize (*span)(struct kl_file *file, uint64_t offset, size_t max, const void **data, kl_phys *hold);
+	/*
+	 * As write, for sendfile(2), without a copy; may be NULL, and -EOPNOTSUPP means: use write. data may be read later too: it stays
+	 * as long as the page hold, of which references are taken, or for ever (KL_PHYS_NONE). more: further data follows at once.
+	 */
+	kl_ssize (*write_span)(struct kl_file *file, const void *data, size_t bytes, kl_phys hold, bool more);
 	int (*stat)(struct kl_file *file, struct stat *st); /* when there is no vnode */
 	int (*flush)(struct kl_file *file); /* a descriptor of it is closed */
 	void (*release)(struct kl_file *file); /* the last reference went */
