@@ -68,7 +68,7 @@ def filler(draw: st.DrawFn, data_va: int) -> Instruction:
 
 @st.composite
 def programs(draw: st.DrawFn) -> list[Item]:
-    """A list of ("plain", instruction), ("number", n), ("syscall", None), ("jump", (code, distance)), ("island", bytes)."""
+    """Items: ("plain", instruction), ("number", n), ("syscall", None), ("jump", (code, steps)), ("island", bytes)."""
     data_va = DATA_VA
     items: list[Item] = []
     for _ in range(draw(st.integers(1, 12))):
