@@ -38,7 +38,7 @@ int kl_boot_fill(const struct kl_vm *vm, const struct kl_image *image, uint64_t 
 		.abi_version = KL_ABI_VERSION,
 		.platform = KL_PLATFORM_MONITOR,
 		.ram_end_pa = vm->memory.bytes,
-		.free_start_pa = image->end_pa,
+		.free_start_pa = kl_image_free_pa(image),
 		.free_zeroed = 1,
 		.rootfs_pa = image->rootfs_pa,
 		.rootfs_bytes = image->rootfs_bytes,

@@ -27,6 +27,12 @@ struct kl_image {
 	struct kl_image_header header;
 };
 
+/* Where free memory starts: at the next huge page, so that all of it can lie in huge pages of the host. */
+static inline uint64_t kl_image_free_pa(const struct kl_image *image)
+{
+	return (image->end_pa + KL_HUGE_PAGE_BYTES - 1) & ~(KL_HUGE_PAGE_BYTES - 1);
+}
+
 /*
  * Check the file and fill image from it: everything used is copied out of file once, before it is checked. No part of the file
  * is trusted. limit_pa: where segments must end. 0, or -ENOEXEC with a phrase in *why that says what is wrong.

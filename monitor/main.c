@@ -109,11 +109,12 @@ static int load_image(struct machine *m)
 	if (fd < 0)
 		return fd;
 	uint64_t memory = (m->options.memory_bytes + KL_PAGE_BYTES - 1) & ~(KL_PAGE_BYTES - 1);
-	if (memory < m->options.memory_bytes || memory > MEMORY_LIMIT_PA - m->image.end_pa)
+	uint64_t free_pa = kl_image_free_pa(&m->image);
+	if (memory < m->options.memory_bytes || free_pa > MEMORY_LIMIT_PA || memory > MEMORY_LIMIT_PA - free_pa)
 		error = kl_fail(EINVAL, "give less", "--memory: image and memory together exceed %u MiB",
 			MEMORY_LIMIT_PA >> 20);
 	else
-		error = kl_vm_reserve(&m->vm, m->image.end_pa + memory);
+		error = kl_vm_reserve(&m->vm, free_pa + memory);
 	if (!error) {
 		error = kl_image_map(&m->image, fd, &m->vm.memory);
 		if (error)
@@ -123,29 +124,45 @@ static int load_image(struct machine *m)
 	return error;
 }
 
-static int prepare(struct machine *m)
+static void first_job(void *context)
+{
+	kl_vm_query(context);
+}
+
+static int prepare_memory(struct machine *m)
 {
 	uint64_t tables_free_pa;
-	int error = kl_vm_create(&m->vm);
+	int error = kl_tables_build(&m->image, &m->vm.memory, &tables_free_pa);
+
+	if (error)
+		return kl_fail(-error, "give less with --memory", "page tables: no room");
+	return kl_boot_fill(&m->vm, &m->image, tables_free_pa, m->options.cmdline, m->devices, m->devices_count);
+}
+
+static int prepare(struct machine *m)
+{
+	int error = load_image(m);
 
 	if (!error)
-		error = load_image(m);
+		error = kl_vm_open(&m->vm);
+	if (!error)
+		error = kl_worker_start(&m->worker, first_job, &m->vm);
+	if (error)
+		return error;
+	error = kl_vm_create(&m->vm);
 	if (!error)
 		error = kl_vm_attach_memory(&m->vm);
 	if (!error)
 		error = kl_vcpu_init(&m->vcpu, &m->vm);
 	if (!error)
 		error = add_devices(m);
-	if (error)
-		return error;
-	error = kl_tables_build(&m->image, &m->vm.memory, &tables_free_pa);
-	if (error)
-		return kl_fail(-error, "give less with --memory", "page tables: no room");
-	error = kl_boot_fill(&m->vm, &m->image, tables_free_pa, m->options.cmdline, m->devices, m->devices_count);
+	if (!error)
+		error = prepare_memory(m);
+	kl_worker_wait(&m->worker);
 	if (!error)
 		error = kl_vm_prepare(&m->vm, m->image.entry_va, KL_BASE_VA + KL_BOOT_INFO_PA);
 	if (!error)
-		error = kl_worker_start(&m->worker, m->vm.vm_fd, m->devices, m->devices_count);
+		error = kl_worker_attach(&m->worker, m->vm.vm_fd, m->devices, m->devices_count);
 	return error;
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #define KL_PAGE_BYTES 4096ull
+#define KL_HUGE_PAGE_BYTES 0x200000ull
 
 struct kl_memory {
 	uint8_t *base;

@@ -86,7 +86,10 @@ static int prepare(struct kl_vm *vm)
 {
 	struct kl_image image;
 	uint64_t free_pa;
-	int error = kl_vm_create(vm);
+	int error = kl_vm_open(vm);
+
+	if (!error)
+		error = kl_vm_create(vm);
 
 	if (!error)
 		error = kl_vm_reserve(vm, MEMORY_BYTES);
@@ -94,6 +97,7 @@ static int prepare(struct kl_vm *vm)
 		error = kl_vm_attach_memory(vm);
 	if (error)
 		return error;
+	kl_vm_query(vm);
 	fill_image(&image);
 	fill_memory(&vm->memory);
 	error = kl_tables_build(&image, &vm->memory, &free_pa);
@@ -146,7 +150,7 @@ static uint64_t now_us(void)
 
 int kl_probe(void)
 {
-	struct kl_vm vm;
+	static struct kl_vm vm;
 	uint64_t start_us = now_us();
 	int error = prepare(&vm);
 	const char *reason = error ? strerror(-error) : run(&vm);

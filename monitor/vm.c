@@ -12,7 +12,6 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
-#define CPUID_ENTRIES 256
 #define CPUID_XSAVE 0xd
 
 #define MSR_TSC 0x10
@@ -48,15 +47,27 @@ static void prepare_tsc(struct kl_vm *vm)
 		vm->tsc_offset = tsc.entry.data - __rdtsc();
 }
 
-int kl_vm_create(struct kl_vm *vm)
+int kl_vm_open(struct kl_vm *vm)
 {
-	*vm = (struct kl_vm){.kvm_fd = -1, .vm_fd = -1, .vcpu_fd = -1};
+	vm->vm_fd = vm->vcpu_fd = -1;
 	vm->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (vm->kvm_fd < 0)
 		return kl_fail(errno, errno == EACCES ? "join the group kvm" : "run on QEMU instead", "/dev/kvm: %s",
 			strerror(errno));
 	if (ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
 		return kl_fail(ENODEV, "run on QEMU instead", "/dev/kvm: unknown version of its interface");
+	return 0;
+}
+
+void kl_vm_query(struct kl_vm *vm)
+{
+	vm->cpuid.head.nent = KL_VM_CPUID_MAX;
+	if (ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, &vm->cpuid) < 0)
+		vm->cpuid.head.nent = 0;
+}
+
+int kl_vm_create(struct kl_vm *vm)
+{
 	vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
 	if (vm->vm_fd < 0)
 		return kl_fail(errno, check_kvm, "KVM_CREATE_VM: %s", strerror(errno));
@@ -78,12 +89,20 @@ int kl_vm_create(struct kl_vm *vm)
 
 int kl_vm_reserve(struct kl_vm *vm, uint64_t bytes)
 {
-	void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t reserved_bytes = bytes + KL_HUGE_PAGE_BYTES;
+	void *base =
+		mmap(NULL, reserved_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (base == MAP_FAILED)
 		return kl_fail(errno, "give less with --memory", "%llu bytes of guest memory: %s",
 			(unsigned long long)bytes, strerror(errno));
-	vm->memory = (struct kl_memory){.base = base, .bytes = bytes};
+	/* Huge pages of the guest begin where the host's do. The rest of the reservation is never touched. */
+	uintptr_t start = ((uintptr_t)base + KL_HUGE_PAGE_BYTES - 1) & ~(KL_HUGE_PAGE_BYTES - 1);
+	vm->memory = (struct kl_memory){.base = (uint8_t *)start, .bytes = bytes};
+	vm->reserved = base;
+	vm->reserved_bytes = reserved_bytes;
+	/* No huge pages here: then it is only slower. */
+	madvise(vm->memory.base, bytes, MADV_HUGEPAGE);
 	return 0;
 }
 
@@ -100,21 +119,16 @@ int kl_vm_attach_memory(struct kl_vm *vm)
 /* Everything that KVM can offer. *xcr0: the state components that XSAVE may be told to save. */
 static int prepare_cpuid(struct kl_vm *vm, uint64_t *xcr0)
 {
-	struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entries[CPUID_ENTRIES];
-	} cpuid;
-
-	memset(&cpuid.head, 0, sizeof(cpuid.head));
-	cpuid.head.nent = CPUID_ENTRIES;
-	if (ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid) < 0)
-		return kl_fail(errno, check_kvm, "KVM_GET_SUPPORTED_CPUID: %s", strerror(errno));
+	if (!vm->cpuid.head.nent)
+		return kl_fail(ENODEV, check_kvm, "KVM_GET_SUPPORTED_CPUID: no answer");
 	*xcr0 = 3; /* x87 and SSE */
-	for (unsigned int i = 0; i < cpuid.head.nent; i++) {
-		if (cpuid.entries[i].function == CPUID_XSAVE && cpuid.entries[i].index == 0)
-			*xcr0 = cpuid.entries[i].eax | (uint64_t)cpuid.entries[i].edx << 32;
+	for (unsigned int i = 0; i < vm->cpuid.head.nent; i++) {
+		const struct kvm_cpuid_entry2 *entry = &vm->cpuid.entries[i];
+
+		if (entry->function == CPUID_XSAVE && entry->index == 0)
+			*xcr0 = entry->eax | (uint64_t)entry->edx << 32;
 	}
-	if (ioctl(vm->vcpu_fd, KVM_SET_CPUID2, &cpuid) < 0)
+	if (ioctl(vm->vcpu_fd, KVM_SET_CPUID2, &vm->cpuid) < 0)
 		return kl_fail(errno, check_kvm, "KVM_SET_CPUID2: %s", strerror(errno));
 	return 0;
 }
@@ -199,6 +213,6 @@ void kl_vm_destroy(struct kl_vm *vm)
 		close(vm->vm_fd);
 	if (vm->kvm_fd >= 0)
 		close(vm->kvm_fd);
-	if (vm->memory.base)
-		munmap(vm->memory.base, vm->memory.bytes);
+	if (vm->reserved)
+		munmap(vm->reserved, vm->reserved_bytes);
 }

@@ -16,6 +16,8 @@
 #define EVENTS_MAX 16
 #define STACK_BYTES (128u << 10)
 
+static const char next_step[] = "free file descriptors or memory";
+
 /* Notifications of a device that come as exits, 25 us each, before it gets a doorbell. */
 #define SLOW_NOTIFIES_MAX 8
 
@@ -57,6 +59,8 @@ static void *run(void *context)
 	struct epoll_event events[EVENTS_MAX];
 	bool more = false;
 
+	worker->first_job(worker->first_context);
+	sem_post(&worker->first_done);
 	while (worker->epoll_fd >= 0) { /* to the end of the process */
 		int count = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, more ? 0 : -1);
 
@@ -131,33 +135,43 @@ static int add_device(struct kl_worker *worker, struct kl_virtio *device)
 	return error == -EPERM ? 0 : error;
 }
 
-int kl_worker_start(struct kl_worker *worker, int vm_fd, struct kl_virtio **devices, unsigned int devices_count)
+int kl_worker_start(struct kl_worker *worker, void (*first_job)(void *context), void *context)
 {
-	static const char next[] = "free file descriptors or memory";
 	pthread_attr_t attributes;
 	sigset_t all, before;
-	int error = 0;
 
-	*worker =
-		(struct kl_worker){.vm_fd = vm_fd, .epoll_fd = -1, .devices = devices, .devices_count = devices_count};
+	worker->first_job = first_job;
+	worker->first_context = context;
 	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (worker->epoll_fd < 0)
-		return kl_fail(errno, next, "the I/O thread's descriptors: %s", strerror(errno));
-	for (unsigned int i = 0; !error && i < devices_count; i++)
-		error = add_device(worker, devices[i]);
-	if (error)
-		return kl_fail(-error, next, "the devices' doorbells: %s", strerror(-error));
-
+		return kl_fail(errno, next_step, "epoll_create1: %s", strerror(errno));
+	sem_init(&worker->first_done, 0, 0);
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK_BYTES);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&worker->thread, &attributes, run, worker);
+	int error = pthread_create(&worker->thread, &attributes, run, worker);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error)
-		return kl_fail(error, next, "the I/O thread: %s", strerror(error));
-	return 0;
+	return error ? kl_fail(error, next_step, "the I/O thread: %s", strerror(error)) : 0;
+}
+
+void kl_worker_wait(struct kl_worker *worker)
+{
+	while (sem_wait(&worker->first_done) < 0)
+		continue;
+}
+
+int kl_worker_attach(struct kl_worker *worker, int vm_fd, struct kl_virtio **devices, unsigned int devices_count)
+{
+	int error = 0;
+
+	worker->vm_fd = vm_fd;
+	worker->devices = devices;
+	worker->devices_count = devices_count;
+	for (unsigned int i = 0; !error && i < devices_count; i++)
+		error = add_device(worker, devices[i]);
+	return error ? kl_fail(-error, next_step, "the devices' doorbells: %s", strerror(-error)) : 0;
 }
 
 int kl_worker_add(struct kl_worker *worker, struct kl_source *source)

@@ -5,6 +5,8 @@
 
 #include "virtio.h"
 
+#include <semaphore.h>
+
 /* Another descriptor served by the I/O thread (the control socket and its connections). */
 struct kl_source {
 	int fd; /* -1: unused */
@@ -15,15 +17,27 @@ struct kl_source {
 struct kl_worker {
 	int vm_fd, epoll_fd;
 	pthread_t thread;
+	void (*first_job)(void *context);
+	void *first_context;
+	sem_t first_done;
 	struct kl_virtio **devices;
 	unsigned int devices_count;
 };
 
 /*
- * Make epoll, doorbells (eventfds that KVM signals at QueueNotify of a device's window) and the thread. All signals are
- * blocked in it. It runs to the end of the process, and so must the devices. 0 or -errno after saying why.
+ * Start the thread, with all signals blocked. It carries out first_job(context), a part of the set-up that can be done beside
+ * the rest, and then serves what is attached, to the end of the process. 0 or -errno after saying why.
  */
-int kl_worker_start(struct kl_worker *worker, int vm_fd, struct kl_virtio **devices, unsigned int devices_count);
+int kl_worker_start(struct kl_worker *worker, void (*first_job)(void *context), void *context);
+
+/* Wait for the end of the first job. */
+void kl_worker_wait(struct kl_worker *worker);
+
+/*
+ * Serve devices, which must exist to the end of the process: their doorbells (eventfds that KVM signals at QueueNotify of a
+ * device's window) and their descriptors on the host. 0 or -errno after saying why.
+ */
+int kl_worker_attach(struct kl_worker *worker, int vm_fd, struct kl_virtio **devices, unsigned int devices_count);
 
 /* Have source->ready() called on the I/O thread whenever source->fd is readable. 0 or -errno. */
 int kl_worker_add(struct kl_worker *worker, struct kl_source *source);

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.harness import Done, build_guest, run
+from monitor.harness import MEMORY, Done, build_guest, run
 
 # The rings of the tests: descriptors, available and used ring of both queues, buffers.
 DESC0, AVAIL0, USED0 = 0x200000, 0x201000, 0x202000
@@ -23,7 +23,7 @@ FULL = 0xFFFFFFFFFFFFFFFF
 STDIO, STDERR, RNG, WINDOW = 0, 1, 2, 0x1000
 NEXT, WRITE, INDIRECT = 1, 2, 4
 BAD_RING = "the guest's ring is malformed"
-BIG = 8 << 20
+RAM_END = (2 << 20) + MEMORY  # the image ends below 2 MiB
 
 
 def words(*items: int | str) -> str:
@@ -57,7 +57,7 @@ def notify(device: int, queue: int = 1) -> str:
 # What a transmit queue of the console is made to look like before it is notified.
 WILD_RINGS = {
     "descriptor beyond memory": [descriptor(0, 0x40000000, 16), offer(0)],
-    "descriptor across the end": [descriptor(0, BIG + 0x10E000 - 8, 0x10000), offer(0)],
+    "descriptor across the end": [descriptor(0, RAM_END - 8, 0x10000), offer(0)],
     "address overflows": [descriptor(0, FULL - 7, 16), offer(0)],
     "address of all ones": [descriptor(0, FULL, 0xFFFFFFFF), offer(0)],
     "length of all ones": [descriptor(0, BUFFER, 0xFFFFFFFF), offer(0)],
@@ -212,7 +212,7 @@ SETUPS = [
     (STDIO, 0, SIZE, DESC0, AVAIL0, FULL & ~3),
     (STDIO, 0, SIZE, 0xD0000000, AVAIL0, USED0),
     (STDIO, 0, SIZE, 1 << 63, AVAIL0, USED0),
-    (STDIO, 0, SIZE, 0x90E000, AVAIL0, USED0),
+    (STDIO, 0, SIZE, RAM_END - 512, AVAIL0, USED0),
     (99, 0, SIZE, DESC0, AVAIL0, USED0),
     (0xFFFFFFFF, 0, SIZE, DESC0, AVAIL0, USED0),
 ]

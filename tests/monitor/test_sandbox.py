@@ -23,7 +23,7 @@ def status() -> Iterator[dict[str, str]]:
 
 
 def test_no_capability_is_left(status: dict[str, str]) -> None:
-    for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
         assert int(status[kind], 16) == 0
 
 
