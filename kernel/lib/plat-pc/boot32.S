@@ -60,7 +60,7 @@ long_mode:
 	jmp *%rax
 at_base:
 	lgdt gdt_high(%rip)
-	lidt idt_high(%rip)
+	lidt idt_none(%rip) /* a mistake in ring 0 is a triple fault, and ends the machine */
 	mov $KL_SEL_DATA0, %eax
 	mov %eax, %ss
 	mov $KL_SEL_DATA3, %eax
@@ -72,6 +72,7 @@ at_base:
 	xor %ebp, %ebp
 	mov %ebx, %edi
 	call kl_pc_boot
+	lidt idt_high(%rip)
 	mov $KL_SEL_TSS, %eax
 	ltr %ax
 	movabs $KL_BASE_VA + KL_BOOT_INFO_PA, %rdi
@@ -99,5 +100,9 @@ gdt_high:
 idt_high:
 	.word KL_STUB_VECTORS * 16 - 1
 	.quad KL_BASE_VA + KL_TABLE_PA + KL_TABLE_IDT_OFFSET
+
+idt_none:
+	.word 0
+	.quad 0
 
 	.section .note.GNU-stack, "", @progbits
