@@ -43,8 +43,11 @@ static int copy_page(kl_phys *page)
 	return copy != KL_PHYS_NONE ? 0 : -ENOMEM;
 }
 
-/* Fills an empty entry. 0, -ENOMEM, or what the file says. */
-static int fill(struct kl_aspace *as, const struct kl_area *area, uint64_t va, uint64_t *pte, bool write)
+/*
+ * Fills an empty entry. 0, -ENOMEM, or what the file says. Ahead of a fault, only pages that never change are copied: of others, the
+ * program is to see changes until it writes.
+ */
+static int fill(struct kl_aspace *as, const struct kl_area *area, uint64_t va, uint64_t *pte, bool write, bool ahead)
 {
 	bool shared = area->flags & AREA_SHARED, writable = true;
 	kl_phys page;
@@ -55,10 +58,12 @@ static int fill(struct kl_aspace *as, const struct kl_area *area, uint64_t va, u
 		if (page == KL_PHYS_NONE)
 			return -ENOMEM;
 	} else {
-		writable = shared ? (area->prot & PROT_WRITE) : write;
-		err = file_page(area, va, shared && writable, &page);
-		if (err == 0 && write && !shared)
+		writable = shared && (area->prot & PROT_WRITE);
+		err = file_page(area, va, writable, &page);
+		if (err == 0 && write && !shared && (!ahead || kl_page_refs(page) == UINT32_MAX)) {
+			writable = true;
 			err = copy_page(&page);
+		}
 	}
 	if (err == 0)
 		pte_install(as, pte, pte_make(page, area->prot, writable));
@@ -98,7 +103,7 @@ static int fill_one(struct kl_aspace *as, struct kl_area *area, uint64_t va, boo
 	if (pte == NULL)
 		return -ENOMEM;
 	if (!pte_used(*pte))
-		return fill(as, area, va, pte, write);
+		return fill(as, area, va, pte, write, false);
 	return write && !(*pte & PTE_WRITE) ? make_writable(as, area, va, pte) : 0;
 }
 
@@ -111,7 +116,7 @@ static void fill_range(struct kl_aspace *as, struct kl_area *area, uint64_t star
 		if (pte == NULL)
 			return;
 		for (; start < stop; start += KL_PAGE_BYTES, pte++) {
-			if (!pte_used(*pte) && fill(as, area, start, pte, write) < 0)
+			if (!pte_used(*pte) && fill(as, area, start, pte, write, true) < 0)
 				return;
 		}
 	}
