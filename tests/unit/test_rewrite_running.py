@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -146,6 +147,48 @@ def test_threads_signals_and_processes(launcher: Path, tmp_path: Path, kind: str
     assert outcome == run([program])
     assert outcome[0] == 3
     assert entries > 20
+
+
+GO_SOURCE = """package main
+import ("fmt"; "net"; "os"; "sync"; "time")
+func main() {
+	var wait sync.WaitGroup
+	numbers := make(chan int, 10)
+	for i := 0; i < 50; i++ {
+		wait.Add(1)
+		go func(i int) { defer wait.Done(); time.Sleep(time.Millisecond); numbers <- i }(i)
+	}
+	go func() { wait.Wait(); close(numbers) }()
+	sum := 0
+	for v := range numbers { sum += v }
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil { fmt.Println(err); os.Exit(1) }
+	go func() { c, _ := server.Accept(); c.Write([]byte("hi")); c.Close() }()
+	client, _ := net.Dial("tcp", server.Addr().String())
+	text := make([]byte, 10)
+	n, _ := client.Read(text)
+	fmt.Println(sum, string(text[:n]))
+}
+"""
+
+
+@pytest.mark.parametrize("flags", [[], ["-ldflags", "-s -w"]], ids=["symbols", "stripped"])
+def test_static_go_program(launcher: Path, tmp_path: Path, flags: list[str]) -> None:
+    places = [shutil.which("go"), *map(str, sorted(Path("/usr/lib").glob("go-*/bin/go")))]
+    compiler = next((place for place in places if place), None)
+    if compiler is None:
+        pytest.skip("Go is not installed")
+    (tmp_path / "main.go").write_text(GO_SOURCE)
+    program = tmp_path / "program"
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GOCACHE": str(tmp_path / "cache")}
+    command = [compiler, "build", "-p", "1", *flags, "-o", str(program), "main.go"]
+    off = {"CGO_ENABLED": "0", "GO111MODULE": "off", "GOFLAGS": ""}
+    subprocess.run(command, cwd=tmp_path, env=env | off, check=True, capture_output=True)
+    result = rewrite_elf(program.read_bytes(), gate_va=GATE)
+    assert result.share >= 0.99
+    outcome, entries = through_gate(launcher, [write_program(tmp_path / "rewritten", result.data)])
+    assert outcome == (0, b"1225 hi\n", b"")
+    assert entries > 100
 
 
 SCRIPT = """
