@@ -67,10 +67,9 @@ static void start(struct kl_virtio_device *dev)
 {
 	int error = dev->result;
 
-	if (error == 0 && dev->start) {
-		dev->active = true;
+	dev->active = error == 0;
+	if (dev->active && dev->start)
 		error = dev->start(dev);
-	}
 	if (error != 0) {
 		kl_error(
 			"virtio device %u (kind %u) did not start: error %d", dev->index, dev->boot->virtio_id, -error);
