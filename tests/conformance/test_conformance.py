@@ -34,8 +34,9 @@ def binary(
     request: pytest.FixtureRequest, libc: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """Return the compiled program."""
-    out = tmp_path_factory.mktemp(libc) / request.param.stem
-    command = [*COMPILERS[libc], "-o", str(out), str(request.param)]
+    source: Path = request.param
+    out = tmp_path_factory.mktemp(libc) / source.stem
+    command = [*COMPILERS[libc], "-o", str(out), str(source)]
     subprocess.run(command, check=True, timeout=60)
     return out
 
