@@ -212,9 +212,7 @@ print(sum(os.stat(p).st_size for p in ("/etc/passwd", "/etc/group")))
 PROGRAMS = {
     "/bin/ls": ["-la", "/etc/apt"],
     "/bin/cat": ["/etc/passwd"],
-    "/bin/bash": ["-c", "echo a; echo b | cat; exit 5"]
-    if False
-    else ["-c", "echo $((6 * 7)); exit 5"],
+    "/bin/bash": ["-c", "echo $((6 * 7)); exit 5"],
     "/usr/bin/python3": ["-c", SCRIPT],
     "/usr/sbin/nginx": ["-v"],
     "/usr/bin/redis-server": ["--version"],

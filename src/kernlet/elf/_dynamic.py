@@ -8,18 +8,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kernlet.elf._errors import MalformedElfError
+from kernlet.elf.constants import (
+    DF_1_NODEFLIB,
+    DT_FLAGS,
+    DT_FLAGS_1,
+    DT_NEEDED,
+    DT_NULL,
+    DT_RPATH,
+    DT_RUNPATH,
+    DT_SONAME,
+    DT_STRSZ,
+    DT_STRTAB,
+)
 
 if TYPE_CHECKING:
     from kernlet.elf._file import ElfFile
 
 __all__ = ["Dynamic", "read_dynamic"]
-
-DT_NULL, DT_NEEDED, DT_PLTRELSZ, DT_STRTAB, DT_SYMTAB = 0, 1, 2, 5, 6
-DT_RELA, DT_RELASZ, DT_STRSZ, DT_INIT, DT_FINI = 7, 8, 10, 12, 13
-DT_SONAME, DT_RPATH, DT_JMPREL, DT_INIT_ARRAY, DT_FINI_ARRAY = 14, 15, 23, 25, 26
-DT_INIT_ARRAYSZ, DT_FINI_ARRAYSZ, DT_RUNPATH, DT_FLAGS = 27, 28, 29, 30
-DT_RELRSZ, DT_RELR, DT_FLAGS_1 = 35, 36, 0x6FFFFFFB
-DF_1_NODEFLIB = 0x800
 
 _NAME_MAX = 4096
 

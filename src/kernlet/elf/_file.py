@@ -15,24 +15,22 @@ from pathlib import Path
 
 from kernlet.elf._dynamic import Dynamic, read_dynamic
 from kernlet.elf._errors import MalformedElfError, NotElfError, UnsupportedElfError
-
-__all__ = ["PF_R", "PF_W", "PF_X", "PT_LOAD", "PT_NOTE", "ElfFile", "ElfKind", "Segment"]
-
-EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
-PHDR = struct.Struct("<IIQQQQQQ")
-
-ET_EXEC, ET_DYN = 2, 3
-EM_X86_64 = 62
-PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_PHDR, PT_TLS = 1, 2, 3, 4, 6, 7
-PT_GNU_EH_FRAME, PT_GNU_STACK, PT_GNU_RELRO, PT_GNU_PROPERTY = (
-    0x6474E550,
-    0x6474E551,
-    0x6474E552,
-    0x6474E553,
+from kernlet.elf.constants import (
+    DF_1_PIE,
+    EHDR,
+    EM_X86_64,
+    ET_DYN,
+    ET_EXEC,
+    NT_GNU_BUILD_ID,
+    PF_X,
+    PHDR,
+    PT_DYNAMIC,
+    PT_INTERP,
+    PT_LOAD,
+    PT_NOTE,
 )
-PF_X, PF_W, PF_R = 1, 2, 4
-NT_GNU_BUILD_ID = 3
-DF_1_PIE = 0x08000000
+
+__all__ = ["ElfFile", "ElfKind", "Segment"]
 
 _PATH_MAX = 4096
 _ADDRESS_TOP = 1 << 47

@@ -12,8 +12,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from kernlet.elf._file import PT_GNU_EH_FRAME, ElfFile
+from kernlet.elf._file import ElfFile
 from kernlet.elf._tables import section_address
+from kernlet.elf.constants import PT_GNU_EH_FRAME
 
 __all__ = ["Frame", "read_frames"]
 

@@ -12,8 +12,9 @@ from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from kernlet.elf import _dynamic as dt
+from kernlet.elf import constants as c
 from kernlet.elf._file import ElfFile
+from kernlet.elf.constants import R_X86_64_RELATIVE, RELA, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE, SYM
 
 __all__ = [
     "Function",
@@ -40,10 +41,6 @@ _BROKEN = (
     OSError,
 )
 
-_SYM = struct.Struct("<IBBHQQ")
-_RELA = struct.Struct("<QQq")
-_STT_NOTYPE, _STT_FUNC, _STT_IFUNC = 0, 2, 10
-R_RELATIVE, R_IRELATIVE = 8, 37
 _SYMBOLS_MAX = 4_000_000
 _RELOCATIONS_MAX = 8_000_000
 
@@ -77,7 +74,7 @@ def _symbol_tables(elf: ElfFile) -> list[tuple[bytes, bytes]]:
         for section in reader.iter_sections():
             if isinstance(section, SymbolTableSection):
                 strings = reader.get_section(section["sh_link"])
-                size = min(section["sh_size"], _SYMBOLS_MAX * _SYM.size, len(elf.data))
+                size = min(section["sh_size"], _SYMBOLS_MAX * SYM.size, len(elf.data))
                 at, names_at = section["sh_offset"], strings["sh_offset"]
                 names = elf.data[names_at : names_at + strings["sh_size"]]
                 tables.append((elf.data[at : at + size], names))
@@ -101,10 +98,10 @@ def _symbols(elf: ElfFile) -> list[tuple[int, int, int, bytes]]:
     """Return (type, value, size, name) of every defined symbol with an address in the file's code."""
     found = []
     for raw, names in _symbol_tables(elf):
-        usable = len(raw) // _SYM.size * _SYM.size
-        for name_at, info, _, index, value, size in _SYM.iter_unpack(raw[:usable]):
+        usable = len(raw) // SYM.size * SYM.size
+        for name_at, info, _, index, value, size in SYM.iter_unpack(raw[:usable]):
             kind = info & 0xF
-            if index == 0 or kind not in (_STT_NOTYPE, _STT_FUNC, _STT_IFUNC) or not value:
+            if index == 0 or kind not in (STT_NOTYPE, STT_FUNC, STT_GNU_IFUNC) or not value:
                 continue
             end = names.find(b"\0", name_at)
             found.append((kind, value, size, names[name_at:end] if end >= 0 else b""))
@@ -120,7 +117,7 @@ def read_functions(elf: ElfFile) -> list[Function]:
     found = {
         (value, size): Function(name.decode("utf-8", "surrogateescape"), value, size)
         for kind, value, size, name in _symbols(elf)
-        if kind != _STT_NOTYPE and any(lo <= value and value + size <= hi for lo, hi in ranges)
+        if kind != STT_NOTYPE and any(lo <= value and value + size <= hi for lo, hi in ranges)
     }
     return [found[key] for key in sorted(found)]
 
@@ -136,9 +133,9 @@ def read_imports(elf: ElfFile) -> set[str]:
         return set()
     found = set()
     for raw, names in _symbol_tables(elf):
-        usable = len(raw) // _SYM.size * _SYM.size
-        for name_at, info, _, index, _, _ in _SYM.iter_unpack(raw[:usable]):
-            if index == 0 and name_at and info & 0xF in (_STT_NOTYPE, _STT_FUNC, _STT_IFUNC):
+        usable = len(raw) // SYM.size * SYM.size
+        for name_at, info, _, index, _, _ in SYM.iter_unpack(raw[:usable]):
+            if index == 0 and name_at and info & 0xF in (STT_NOTYPE, STT_FUNC, STT_GNU_IFUNC):
                 end = names.find(b"\0", name_at)
                 if end >= 0:
                     found.add(names[name_at:end].decode("utf-8", "surrogateescape"))
@@ -155,15 +152,15 @@ def read_relocations(elf: ElfFile) -> list[Relocation]:
         return []
     values = dynamic.values
     found: list[Relocation] = []
-    for table, size in ((dt.DT_RELA, dt.DT_RELASZ), (dt.DT_JMPREL, dt.DT_PLTRELSZ)):
+    for table, size in ((c.DT_RELA, c.DT_RELASZ), (c.DT_JMPREL, c.DT_PLTRELSZ)):
         start, length = values.get(table), values.get(size, 0)
         if start is None:
             continue
-        raw = elf.read(start, min(length, len(elf.data)) // _RELA.size * _RELA.size)
-        for offset, info, addend in _RELA.iter_unpack(raw or b""):
+        raw = elf.read(start, min(length, len(elf.data)) // RELA.size * RELA.size)
+        for offset, info, addend in RELA.iter_unpack(raw or b""):
             found.append(Relocation(offset, info & 0xFFFFFFFF, info >> 32, addend))
-    if dt.DT_RELR in values:
-        found += _read_relr(elf, values[dt.DT_RELR], values.get(dt.DT_RELRSZ, 0))
+    if c.DT_RELR in values:
+        found += _read_relr(elf, values[c.DT_RELR], values.get(c.DT_RELRSZ, 0))
     return found
 
 
@@ -188,5 +185,5 @@ def _read_relr(elf: ElfFile, start: int, size: int) -> list[Relocation]:
     for place in places:
         word = elf.read(place, 8)
         if word is not None:
-            found.append(Relocation(place, R_RELATIVE, 0, struct.unpack("<Q", word)[0]))
+            found.append(Relocation(place, R_X86_64_RELATIVE, 0, struct.unpack("<Q", word)[0]))
     return found

@@ -18,9 +18,13 @@ from iced_x86 import FlowControl, Instruction, Mnemonic, OpKind, Register
 
 from kernlet.build.rewrite._code import Code, falls_through
 from kernlet.elf import ElfFile, Frame, Function, read_frames, read_functions, read_relocations
-from kernlet.elf import _dynamic as dt
-from kernlet.elf._file import ET_EXEC
-from kernlet.elf._tables import R_IRELATIVE, R_RELATIVE
+from kernlet.elf.constants import (
+    DT_FINI,
+    DT_INIT,
+    ET_EXEC,
+    R_X86_64_IRELATIVE,
+    R_X86_64_RELATIVE,
+)
 
 __all__ = ["Explorer", "Layout"]
 
@@ -59,12 +63,12 @@ def _entries(elf: ElfFile) -> set[int]:
     found = {elf.entry}
     if elf.dynamic is not None:
         values = elf.dynamic.values
-        found |= {values.get(dt.DT_INIT, 0), values.get(dt.DT_FINI, 0)}
+        found |= {values.get(DT_INIT, 0), values.get(DT_FINI, 0)}
     return {address for address in found if elf.executable_at(address)}
 
 
 def _relocated_pointers(elf: ElfFile, code: Code) -> set[int]:
-    kinds = (R_RELATIVE, R_IRELATIVE)
+    kinds = (R_X86_64_RELATIVE, R_X86_64_IRELATIVE)
     found = {r.addend for r in read_relocations(elf) if r.type in kinds}
     return {address for address in found if code.region_at(address) is not None}
 

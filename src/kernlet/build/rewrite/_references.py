@@ -14,7 +14,7 @@ import struct
 from kernlet.build.rewrite._code import Code, Region
 from kernlet.build.rewrite._explore import Explorer, read_offset_table
 from kernlet.elf import ElfFile
-from kernlet.elf._file import ET_EXEC
+from kernlet.elf.constants import ET_EXEC
 
 __all__ = ["protected_addresses"]
 

@@ -9,18 +9,25 @@ another says, or with all others into the new segment.
 
 from __future__ import annotations
 
-import struct
-
-from kernlet.elf import ElfFile, MalformedElfError
-from kernlet.elf._file import EHDR, PF_R, PF_X, PHDR, PT_GNU_PROPERTY, PT_LOAD, PT_PHDR, Segment
+from kernlet.elf import ElfFile, MalformedElfError, Segment
+from kernlet.elf.constants import (
+    EHDR,
+    PF_R,
+    PF_X,
+    PHDR,
+    PN_XNUM,
+    PT_GNU_PROPERTY,
+    PT_LOAD,
+    PT_PAX_FLAGS,
+    PT_PHDR,
+    SHDR,
+    SHT_NOBITS,
+)
 
 __all__ = ["PAGE", "append_segment", "segment_address", "table_bytes"]
 
 PAGE = 4096
-_PT_PAX_FLAGS = 0x65041580
-_REDUNDANT = (PT_GNU_PROPERTY, _PT_PAX_FLAGS)
-_PN_XNUM = 0xFFFF
-_SHDR = struct.Struct("<IIQQQQIIQQ")
+_REDUNDANT = (PT_GNU_PROPERTY, PT_PAX_FLAGS)
 _SECTIONS_MAX = 65536
 
 
@@ -50,7 +57,7 @@ def append_segment(elf: ElfFile, patched: bytearray, content: bytes) -> bytes:
         del segments[redundant]
     last = max(index for index, s in enumerate(segments) if s.type == PT_LOAD)
     segments.insert(last + 1, added)
-    if len(segments) >= _PN_XNUM:
+    if len(segments) >= PN_XNUM:
         raise MalformedElfError(f"{elf.name} has too many program headers")
     out = patched + bytes(offset - len(patched)) + content
     table_at = elf.header.phoff
@@ -117,14 +124,14 @@ def _has_room(elf: ElfFile) -> bool:
     if elf.data[end:wanted] != bytes(PHDR.size):
         return False
     used = [s.offset for s in elf.segments if s.filesz and s.type not in (PT_LOAD, PT_PHDR)]
-    if not elf.header.shoff or elf.header.shentsize != _SHDR.size:
+    if not elf.header.shoff or elf.header.shentsize != SHDR.size:
         return False  # nothing says what those zeros are
     at, count = elf.header.shoff, min(elf.header.shnum, _SECTIONS_MAX)
-    if count < 2 or at + count * _SHDR.size > len(elf.data):
+    if count < 2 or at + count * SHDR.size > len(elf.data):
         return False
     for index in range(1, count):
-        fields = _SHDR.unpack_from(elf.data, at + index * _SHDR.size)
-        if fields[1] != 8 and fields[5]:  # SHT_NOBITS takes no room
+        fields = SHDR.unpack_from(elf.data, at + index * SHDR.size)
+        if fields[1] != SHT_NOBITS and fields[5]:
             used.append(fields[4])
     if any(elf.header.phoff <= offset < wanted for offset in used):
         return False

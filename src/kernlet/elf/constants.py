@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers of the ELF format, by their names in elf(5), the System V ABI and its x86-64 supplement."""
+
+from __future__ import annotations
+
+import struct
+
+EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
+PHDR = struct.Struct("<IIQQQQQQ")
+SHDR = struct.Struct("<IIQQQQIIQQ")
+SYM = struct.Struct("<IBBHQQ")
+RELA = struct.Struct("<QQq")
+
+ET_EXEC, ET_DYN = 2, 3
+EM_X86_64 = 62
+
+PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_PHDR = 1, 2, 3, 4, 6
+PT_GNU_EH_FRAME, PT_GNU_PROPERTY, PT_PAX_FLAGS = 0x6474E550, 0x6474E553, 0x65041580
+PF_X, PF_W, PF_R = 1, 2, 4
+PN_XNUM = 0xFFFF
+
+SHT_NOBITS = 8
+NT_GNU_BUILD_ID = 3
+STT_NOTYPE, STT_FUNC, STT_GNU_IFUNC = 0, 2, 10
+R_X86_64_RELATIVE, R_X86_64_IRELATIVE = 8, 37
+
+DT_NULL, DT_NEEDED, DT_PLTRELSZ, DT_STRTAB = 0, 1, 2, 5
+DT_RELA, DT_RELASZ, DT_STRSZ, DT_INIT, DT_FINI = 7, 8, 10, 12, 13
+DT_SONAME, DT_RPATH, DT_JMPREL, DT_RUNPATH, DT_FLAGS = 14, 15, 23, 29, 30
+DT_RELRSZ, DT_RELR, DT_FLAGS_1 = 35, 36, 0x6FFFFFFB
+DF_1_NODEFLIB, DF_1_PIE = 0x800, 0x08000000
