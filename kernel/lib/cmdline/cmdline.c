@@ -47,12 +47,16 @@ static int split(char *text, size_t n)
 	size_t bytes;
 	char *at = text;
 
+	kl_free(cmdline.tokens);
+	cmdline.tokens = NULL;
 	cmdline.count = cmdline.settings = cmdline_decode(text, n, &bytes);
 	if (cmdline.count == 0)
 		return 0;
 	cmdline.tokens = kl_malloc((cmdline.count + 1) * sizeof(*cmdline.tokens));
-	if (cmdline.tokens == NULL)
+	if (cmdline.tokens == NULL) {
+		cmdline.count = cmdline.settings = 0;
 		return -ENOMEM;
+	}
 	for (size_t i = 0; i < cmdline.count; i++) {
 		cmdline.tokens[i] = at;
 		if (cmdline.settings == cmdline.count && strcmp(at, "--") == 0)

@@ -150,13 +150,13 @@ kl_phys kl_page_alloc_fresh(void)
 	return pmm.zeroed ? take_fresh() : KL_PHYS_NONE;
 }
 
-/* Runs of free pages among those that were handed out before. */
+/* A run of free pages, some of which were handed out before. */
 static kl_phys search_run(size_t pages, size_t align)
 {
 	size_t run = 0;
 
-	for (uint32_t i = 0; i < pmm.fresh; i++) {
-		if (!(pmm.pages[i].state & FREE)) {
+	for (uint32_t i = 0; i < pmm.count; i++) {
+		if (i < pmm.fresh && !(pmm.pages[i].state & FREE)) {
 			run = 0;
 			continue;
 		}
@@ -165,7 +165,10 @@ static kl_phys search_run(size_t pages, size_t align)
 		if (++run < pages)
 			continue;
 		for (uint32_t k = i + 1 - (uint32_t)pages; k <= i; k++) {
-			list_remove(k);
+			if (k < pmm.fresh)
+				list_remove(k);
+			else
+				pmm.fresh = k + 1;
 			hand_out(k);
 		}
 		return address(i + 1 - (uint32_t)pages);
