@@ -181,6 +181,7 @@ static bool receive(struct kl_net *net)
 			before_spill = net->held - net->spilled;
 		} else if (!net->window.chains) {
 			more = kl_vq_watch(vq);
+			net->device.starved = !more;
 			continue;
 		} else {
 			bytes = receive_one(net, &before_spill);
@@ -197,6 +198,7 @@ static bool receive(struct kl_net *net)
 			net->held = (size_t)bytes;
 			net->spilled = net->held - before_spill;
 			more = kl_vq_watch(vq);
+			net->device.starved = !more;
 		}
 	}
 	kl_virtio_publish(&net->device, QUEUE_RECEIVE);
@@ -208,10 +210,13 @@ static bool net_poll(struct kl_virtio *device)
 	struct kl_net *net = (struct kl_net *)device;
 	bool more = transmit(net);
 
-	if (device->running && device->vq[QUEUE_RECEIVE].size && !net->gone) {
+	if (net->gone || !device->vq[QUEUE_RECEIVE].size) {
+		device->starved = true;
+	} else if (device->running) {
 		more |= receive(net);
 		if (net->gone)
 			kl_notice("restart the kernlet", "%s: the host's side is gone", device->name);
+		device->starved |= net->gone;
 	}
 	return more && device->running;
 }
@@ -263,5 +268,6 @@ int kl_net_init(struct kl_net *net, const struct kl_net_options *options)
 	if (error)
 		return error;
 	net->device.in_fd = net->fd;
+	net->device.direct = true;
 	return 0;
 }

@@ -31,7 +31,8 @@ struct rule {
 /* Most frequent first: the filter looks from the top. No call here opens, maps, executes or creates anything. */
 static struct rule rules[] = {
 	{SYS_ioctl, COMMAND, KVM_RUN},       /* run the guest */
-	{SYS_futex, ANY, 0},                 /* wait for news, wake the waiter, locks */
+	{SYS_futex, ANY, 0},                 /* locks */
+	{SYS_ppoll, ANY, 0},                 /* the guest waits */
 	{SYS_epoll_wait, ANY, 0},            /* the I/O thread waits */
 	{SYS_readv, ANY, 0},                 /* frames from a tap, standard input */
 	{SYS_writev, ANY, 0},                /* frames to a tap, standard output */
@@ -40,6 +41,7 @@ static struct rule rules[] = {
 	{SYS_sendto, ANY, 0},                /* the rest of a frame to passt, answers on the control socket */
 	{SYS_write, ANY, 0},                 /* log, doorbell eventfds */
 	{SYS_poll, ANY, 0},                  /* is standard input or output ready? */
+	{SYS_read, ANY, 0},                  /* reset the eventfd that ended a wait */
 	{SYS_timer_settime, ANY, 0},         /* ticks on and off */
 	{SYS_rt_sigreturn, ANY, 0},          /* back from a tick's or kick's handler */
 	{SYS_clock_gettime, ANY, 0},         /* where the vDSO has no clock */

@@ -70,12 +70,13 @@ int kl_vcpu_init(struct kl_vcpu *vcpu, struct kl_vm *vm)
 
 	vcpu->vm = vm;
 	vcpu->shared = kl_memory_at(&vm->memory, KL_SHARED_PA, sizeof(*vcpu->shared));
-	vcpu->call.pending = &vcpu->shared->pending;
 	vcpu->thread = pthread_self();
 	pthread_mutex_init(&vcpu->lock, NULL);
 	pthread_cond_init(&vcpu->changed, NULL);
 	signalled = vcpu;
-	error = set_signals();
+	error = kl_call_init(&vcpu->call, &vcpu->shared->pending);
+	if (!error)
+		error = set_signals();
 	event.sigev_notify_thread_id = gettid();
 	if (!error && timer_create(CLOCK_MONOTONIC, &event, &vcpu->timer))
 		error = -errno;
@@ -97,26 +98,21 @@ static void set_ticking(struct kl_vcpu *vcpu, bool on)
 }
 
 /* A tick during a wait: stop ticking, so that an idle guest costs nothing. It starts again after the wait. */
-static bool interrupted(void *context)
+static void interrupted(void *context)
 {
 	struct kl_vcpu *vcpu = context;
 
 	if (vcpu->tick_due && vcpu->ticking)
 		set_ticking(vcpu, false);
-	return false;
 }
 
 void kl_vcpu_wait(struct kl_vcpu *vcpu)
 {
-	uint64_t wait_ns = __atomic_load_n(&vcpu->shared->wait_ns, __ATOMIC_RELAXED), deadline_ns = UINT64_MAX;
-	struct timespec now;
+	uint64_t wait_ns = __atomic_load_n(&vcpu->shared->wait_ns, __ATOMIC_RELAXED);
+	uint64_t deadline_ns = wait_ns < LONGEST_WAIT_NS ? kl_call_now_ns() + wait_ns : UINT64_MAX;
 
 	vcpu->counters.waits++;
-	if (wait_ns < LONGEST_WAIT_NS) {
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		deadline_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + wait_ns;
-	}
-	kl_call_wait(&vcpu->call, deadline_ns, interrupted, vcpu);
+	kl_worker_wait_for_news(vcpu->worker, &vcpu->call, deadline_ns, interrupted, vcpu);
 	/* The guest looks at everything now: an old tick tells it nothing. */
 	vcpu->tick_due = 0;
 	if (!vcpu->ticking)

@@ -45,6 +45,7 @@ struct kl_virtio {
 	uint8_t config[KL_VIRTIO_CONFIG_MAX];
 	uint32_t config_bytes;
 	int notify_fd; /* eventfd behind QueueNotify */
+	bool direct;   /* the processor's thread serves it, too, while the guest waits: no other thread need wake up */
 	int in_fd;     /* poll() is called when this can be read; -1: none */
 	int out_fd;    /* and when this can be written, after poll() has set blocked; -1: none. Never equal to in_fd. */
 
@@ -58,6 +59,7 @@ struct kl_virtio {
 	uint64_t requests;          /* served so far */
 	bool running;               /* DRIVER_OK and not broken: poll() may run */
 	bool blocked;               /* set by poll(): out_fd takes no more for now */
+	bool starved;               /* set by poll(): in_fd need not be looked at before the guest has given buffers */
 	bool again;                 /* poll() said there is more; I/O thread only */
 	unsigned int slow_notifies; /* that came as exits; processor's thread only */
 };

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define EVENTS_MAX 16
+#define IN_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
 #define STACK_BYTES (128u << 10)
 
 static const char next_step[] = "free file descriptors or memory";
@@ -28,7 +29,7 @@ static const char next_step[] = "free file descriptors or memory";
 static bool serve(const struct kl_worker *worker, struct kl_virtio *device)
 {
 	pthread_mutex_lock(&device->lock);
-	device->blocked = false;
+	device->blocked = device->starved = false;
 	bool more = device->running && device->ops->poll(device);
 	if (device->blocked && device->out_fd >= 0) {
 		struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT, .data.u64 = (uintptr_t)device};
@@ -119,6 +120,63 @@ void kl_worker_notified(struct kl_worker *worker, struct kl_virtio *device)
 		kick(device);
 }
 
+static void watch_direct(struct kl_worker *worker, bool on)
+{
+	for (unsigned int i = 0; i < worker->devices_count; i++) {
+		struct kl_virtio *device = worker->devices[i];
+		struct epoll_event event = {.events = on ? IN_EVENTS : 0, .data.u64 = (uintptr_t)device};
+
+		if (device->direct && device->running)
+			epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, device->in_fd, &event);
+	}
+}
+
+/* Serve the direct devices. True: there is more. *count of fds: what to wait for when there is not. */
+static bool serve_direct(struct kl_worker *worker, int *fds, unsigned int *count)
+{
+	bool more = false;
+
+	*count = 0;
+	for (unsigned int i = 0; i < worker->devices_count; i++) {
+		struct kl_virtio *device = worker->devices[i];
+
+		if (!device->direct || !device->running)
+			continue;
+		more |= serve(worker, device);
+		if (!device->starved && *count < KL_CALL_FDS_MAX)
+			fds[(*count)++] = device->in_fd;
+	}
+	return more;
+}
+
+void kl_worker_wait_for_news(struct kl_worker *worker, struct kl_call *call, uint64_t deadline_ns,
+	void (*interrupted)(void *context), void *context)
+{
+	bool watching = true;
+
+	for (;;) {
+		int fds[KL_CALL_FDS_MAX], result;
+		unsigned int count;
+		bool more = serve_direct(worker, fds, &count);
+
+		if (kl_call_take(call))
+			break;
+		if (more)
+			continue;
+		if (watching) {
+			watch_direct(worker, false);
+			watching = false;
+		}
+		result = kl_call_sleep(call, fds, count, deadline_ns);
+		if (result == -ETIMEDOUT)
+			break;
+		if (result == -EINTR)
+			interrupted(context);
+	}
+	if (!watching)
+		watch_direct(worker, true);
+}
+
 static int add_device(struct kl_worker *worker, struct kl_virtio *device)
 {
 	device->notify_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -127,7 +185,7 @@ static int add_device(struct kl_worker *worker, struct kl_virtio *device)
 	/* Edge-triggered, so the counter need not be read. */
 	int error = watch(worker, device->notify_fd, EPOLLIN | EPOLLET, (uintptr_t)device);
 	if (!error && device->in_fd >= 0)
-		error = watch(worker, device->in_fd, EPOLLIN | EPOLLRDHUP | EPOLLET, (uintptr_t)device);
+		error = watch(worker, device->in_fd, IN_EVENTS, (uintptr_t)device);
 	if (error == -EPERM)
 		error = 0; /* a regular file: always ready, nothing to wait for */
 	if (!error && device->out_fd >= 0)

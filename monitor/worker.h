@@ -39,6 +39,13 @@ void kl_worker_wait(struct kl_worker *worker);
  */
 int kl_worker_attach(struct kl_worker *worker, int vm_fd, struct kl_virtio **devices, unsigned int devices_count);
 
+/*
+ * On the processor's thread: serve the direct devices and sleep until there is news for the guest or deadline_ns has passed
+ * (as for kl_call_sleep()). interrupted(context) is called after each signal.
+ */
+void kl_worker_wait_for_news(struct kl_worker *worker, struct kl_call *call, uint64_t deadline_ns,
+	void (*interrupted)(void *context), void *context);
+
 /* Have source->ready() called on the I/O thread whenever source->fd is readable. 0 or -errno. */
 int kl_worker_add(struct kl_worker *worker, struct kl_source *source);
 void kl_worker_remove(struct kl_worker *worker, struct kl_source *source);
