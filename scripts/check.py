@@ -164,6 +164,7 @@ def run(step: Step) -> Result:
             result = step.read()
         except (OSError, ValueError, ET.ParseError) as error:
             print(f"{step.name}: no results: {error}", flush=True)
+            status = -1
     elif status == 0:
         result.passed = 1
     if status != 0 and result.failed == 0:
