@@ -222,6 +222,21 @@ def test_old_cache_files_go(kernel_tree: SourceTree, kernel_cache: Path) -> None
     assert build(kernel_tree, kernel_cache).compiled == 6
 
 
+def test_module_for_speed_is_compiled_so(kernel_tree: SourceTree, kernel_cache: Path) -> None:
+    build(kernel_tree, kernel_cache)
+    edit(kernel_tree, "beta/module.toml", 'name = "beta"', 'name = "beta"\noptimize = "speed"')
+    assert build(kernel_tree, kernel_cache).compiled == 1
+
+
+def test_debugging_information_is_not_loaded(kernel_tree: SourceTree, tmp_path: Path) -> None:
+    plain = build(kernel_tree, tmp_path / "cache")
+    debug = build(kernel_tree, tmp_path / "cache", debug=True)
+    with debug.elf.open("rb") as file:
+        assert section(ELFFile(file), ".debug_info")["sh_size"] > 0
+    assert debug.sizes == plain.sizes
+    assert str(tmp_path).encode() not in debug.elf.read_bytes()
+
+
 def test_modules_can_be_compiled_alone(kernel_tree: SourceTree, kernel_cache: Path) -> None:
     objects = compile_modules(["gamma", "arch"], tree=kernel_tree, cache=kernel_cache)
     assert sorted(item.unit.source.name for item in objects) == ["gamma.c", "main.c", "start.S"]

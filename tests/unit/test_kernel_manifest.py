@@ -79,6 +79,7 @@ def test_reads_everything(kernel_tree: SourceTree) -> None:
         (GOOD + 'init = { stage = "soon", fn = "f" }\n', "unknown stage 'soon'"),
         (GOOD + 'init = { stage = "core", fn = "f", x = 1 }\n', "init: unknown key 'x'"),
         (GOOD + "[[syscall]]\n", "syscall: 'name' is missing"),
+        (GOOD + 'optimize = "looks"\n', "unknown goal 'looks'"),
         (GOOD + "optional = 1\n", "'optional' must be true or false"),
         (GOOD + "config = { lower = 1 }\n", "ill-formed constant 'lower'"),
         (GOOD + '[[fuzz]]\nname = "X-1"\n', "ill-formed name 'X-1'"),

@@ -25,7 +25,7 @@ from ._generate import (
     settings_source,
     tables_source,
 )
-from ._manifest import Module, load_modules
+from ._manifest import OPTIMIZE, Module, load_modules
 from ._prune import prune
 from ._select import Selection, init_order, select_modules
 from ._toolchain import Toolchain, compile_flags, find_toolchain, link_flags
@@ -154,7 +154,7 @@ def _module_units(tree: SourceTree, modules: Sequence[Module]) -> list[Unit]:
         for file in module.missing_files():
             raise ManifestError(f"{module.name}/module.toml: names {file}, which does not exist")
     return [
-        Unit(module.name, (module.path / source).relative_to(tree.root))
+        Unit(module.name, (module.path / source).relative_to(tree.root), OPTIMIZE[module.optimize])
         for module in modules
         for source in module.sources
     ]

@@ -20,6 +20,9 @@ __all__ = ["STAGES", "Fuzz", "HostTest", "Init", "Module", "Syscall", "load_modu
 
 STAGES = ("early", "core", "device", "fs", "net", "late")
 
+OPTIMIZE = {"size": (), "speed": ("-O2",)}
+"""What a module may be compiled for, and the flags that come behind the usual ones."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
 _SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _CASE = re.compile(r"[a-z0-9_]+\Z")
@@ -88,6 +91,7 @@ class Module:
     fuzz: tuple[Fuzz, ...] = ()
     config: Mapping[str, int] = field(default_factory=dict)
     optional: bool = False
+    optimize: str = "size"
 
     def missing_files(self, *, tests: bool = False) -> list[str]:
         """Return the sources that the manifest names and that are not there; with ``tests`` those of tests too."""
@@ -250,8 +254,13 @@ def load_module(folder: Path) -> Module:
         fuzz=tuple(_read_fuzz(item) for item in reader.tables("fuzz")),
         config=_read_config(reader),
         optional=reader.flag("optional"),
+        optimize=reader.text("optimize", "size"),
     )
     reader.done()
+    if module.optimize not in OPTIMIZE:
+        raise reader.fail(
+            f"unknown goal {module.optimize!r}", f"optimize for {' or '.join(OPTIMIZE)}"
+        )
     itself = sorted(set(module.provides) & set(module.requires))
     if itself:
         raise reader.fail(f"provides and requires {', '.join(itself)}")

@@ -99,10 +99,11 @@ def compile_flags(
     toolchain: Toolchain, tree: SourceTree, generated: Path, *, debug: bool
 ) -> list[str]:
     """Return the flags for every source file of the library OS; paths below the tree's root are relative to it."""
+    renamed = [(tree.root, "."), (generated.parent, "generated")]
     includes = [f"-I{path.relative_to(tree.root)}" for path in tree.include_dirs()]
     return [
         *_FLAGS,
-        *(["-g", f"-ffile-prefix-map={tree.root}=."] if debug else []),
+        *(["-g", *(f"-ffile-prefix-map={old}={new}" for old, new in renamed)] if debug else []),
         *system_includes(toolchain),
         f"-I{generated}",
         *includes,
