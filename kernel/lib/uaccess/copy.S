@@ -62,11 +62,20 @@ few:	cmp $4, %edx
 	jb 4b
 	xor %eax, %eax
 	ret
+	/* Whole words; where one of them meets a bad address, and behind the last one, single bytes. */
 long:	mov %rdx, %rcx
-6:	rep movsb
-7:	mov %rcx, %rax
+	shr $3, %rcx
+	and $7, %edx
+6:	rep movsq
+	mov %edx, %ecx
+	jrcxz 8f
+7:	rep movsb
+8:	mov %rcx, %rax
 	ret
-	FIXUP 6b, 7b
+9:	lea (%rdx, %rcx, 8), %rcx
+	jmp 7b
+	FIXUP 6b, 9b
+	FIXUP 7b, 8b
 	.size kl_uaccess_copy, . - kl_uaccess_copy
 
 	/* size_t kl_uaccess_zero(void *dst, size_t n): how many bytes were not set */
@@ -75,11 +84,18 @@ long:	mov %rdx, %rcx
 	.balign 16
 kl_uaccess_zero:
 	mov %rsi, %rcx
+	shr $3, %rcx
+	and $7, %esi
 	xor %eax, %eax
-8:	rep stosb
-9:	mov %rcx, %rax
+1:	rep stosq
+	mov %esi, %ecx
+2:	rep stosb
+3:	mov %rcx, %rax
 	ret
-	FIXUP 8b, 9b
+4:	lea (%rsi, %rcx, 8), %rcx
+	jmp 2b
+	FIXUP 1b, 4b
+	FIXUP 2b, 3b
 	.size kl_uaccess_zero, . - kl_uaccess_zero
 
 	.section .rodata.kl_extable, "a", @progbits
