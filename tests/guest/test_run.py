@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -26,7 +29,7 @@ STATUS = r"""
 #include <string.h>
 #include <signal.h>
 #include <unistd.h>
-static int deeper(volatile int *p) { return *p + 1; }
+__attribute__((noinline)) static int deeper(volatile int *p) { return *p + 1; }
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -146,6 +149,25 @@ def test_ctrl_c_stops_the_guest_and_leaves_nothing(
         assert process.wait(10) == 130
     assert json.loads(cli("ps", "-a", "--json").stdout) == []
     assert not Path(f"/proc/{instance['pid']}").exists()
+
+
+def test_ctrl_c_on_a_terminal_stops_the_guest(status_image: Path, runner: str) -> None:
+    command = [sys.executable, "-m", "kernlet.cli", "run", "--runner", runner, str(status_image)]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [*command, "--", "sleep", "60"])
+    try:
+        shown = b""
+        while b"up" not in shown:
+            shown += os.read(terminal, 1024)
+        os.write(terminal, b"\x03")
+        with contextlib.suppress(OSError):  # the terminal is gone when its last process is
+            while data := os.read(terminal, 1024):
+                shown += data
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+        assert b"kernlet:" not in shown
+    finally:
+        os.close(terminal)
 
 
 def test_a_detached_run_keeps_status_and_output(status_image: Path, runner: str, cli: Cli) -> None:

@@ -73,7 +73,7 @@ def start_passt(network: Network) -> tuple[Helper, int]:
     null = os.open(os.devnull, os.O_RDWR)
     try:
         fds = {0: null, 1: null, 2: errors_write, _PASST_FD: theirs.fileno()}
-        pid = spawn(passt_command(path, network), fds)
+        pid = spawn(passt_command(path, network), fds, own_group=True)
     except StartError:
         os.close(errors_read)
         ours.close()

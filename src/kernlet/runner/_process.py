@@ -12,6 +12,7 @@ from kernlet.errors import KernletError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
 OWN_FAILURE = 125
 """Exit status of kernlet's own failures, as docker has it."""
@@ -25,11 +26,13 @@ class HelperError(KernletError):
     """A helper of a running virtual machine ended too early."""
 
 
-def spawn(argv: Sequence[str], fds: Mapping[int, int]) -> int:
+def spawn(argv: Sequence[str], fds: Mapping[int, int], *, own_group: bool = False) -> int:
     """Start ``argv`` with ``fds`` (child's number -> ours) and nothing else open; return its pid.
 
-    Signals that Python ignores get their defaults back. Raises :class:`StartError`.
+    Signals that Python ignores get their defaults back. ``own_group`` keeps the terminal's signals
+    away from it. Raises :class:`StartError`.
     """
+    options: dict[str, Any] = {"setpgroup": 0} if own_group else {}
     # Two rounds: a source that is also another entry's destination must not be overwritten before
     # it is copied.
     actions: list[tuple[int, int, int]] = []
@@ -51,6 +54,7 @@ def spawn(argv: Sequence[str], fds: Mapping[int, int]) -> int:
             os.environ,
             file_actions=actions,
             setsigmask=[],
+            **options,
             setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
         )
     except OSError as error:
