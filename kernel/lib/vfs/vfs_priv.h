@@ -18,10 +18,6 @@ void kl_fd_set_cloexec(int fd, bool on);
 /* Drops the flock(2) lock of a file that goes away. */
 void kl_flock_release(struct kl_file *file);
 
-/* Copies an array of struct iovec into *out (fast, or allocated: free unless it is fast) and starts it over them. */
-#define KL_IOV_FAST 8u
-int kl_iov_from_user(struct kl_iter *it, struct kl_iovec **out, struct kl_iovec *fast, kl_uaddr iov, size_t count);
-
 /* chmod(2) etc.: -EPERM unless the caller owns the node. */
 int kl_vnode_owned(const struct kl_vnode *node);
 /* truncate(2) of an open node: checks, then the file system. */

@@ -87,6 +87,10 @@ int kl_fd_close(int fd);
 kl_ssize kl_file_read(struct kl_file *file, struct kl_iter *it, int64_t *pos);
 kl_ssize kl_file_write(struct kl_file *file, struct kl_iter *it, int64_t *pos);
 
+/* Copies an array of struct iovec into *out (fast, or allocated: free unless it is fast) and starts it over them. */
+#define KL_IOV_FAST 8u
+int kl_iov_from_user(struct kl_iter *it, struct kl_iovec **out, struct kl_iovec *fast, kl_uaddr iov, size_t count);
+
 /* --- descriptor tables, for processes --- */
 
 struct kl_fdtable;
