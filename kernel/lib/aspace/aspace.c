@@ -55,8 +55,6 @@ void kl_aspace_reset(struct kl_aspace *as)
 {
 	struct kl_area *area;
 
-	if (as->areas.root == NULL)
-		return;
 	while ((area = as->areas.root) != NULL)
 		kl_aspace_unmap(as, area->start, area->end - area->start);
 	as->stale |= pt_trim(as->tables) != 0;
