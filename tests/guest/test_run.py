@@ -192,6 +192,7 @@ def test_a_detached_run_keeps_status_and_output(status_image: Path, runner: str,
 def test_a_program_that_wants_too_much_memory_ends_cleanly(status: Cli) -> None:
     done = status("eat", "64", flags=("-m", "16M"))
     assert done.returncode in (42, 128 + signal.SIGKILL)
+    assert "give it more with -m" in done.stderr or done.returncode == 42
     assert status("eat", "8", flags=("-m", "32M")).returncode == 0
 
 

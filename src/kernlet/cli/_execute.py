@@ -218,8 +218,14 @@ def _foreground(
         manager.ended(instance, status)
         for number, handler in before.items():
             signal.signal(number, handler)
-    if status >= 128 and not received and not verbose:
-        _show_crash(log_fd, spec.image)
+    if status >= 128 and not received and not process.killed:
+        if not verbose:
+            _show_crash(log_fd, spec.image)
+        if status == 128 + signal.SIGKILL:
+            sys.stderr.write(
+                f"kernlet: the program was killed, most likely for want of memory: it had "
+                f"{spec.memory_bytes >> 10} KiB; give it more with -m\n"
+            )
     return status
 
 

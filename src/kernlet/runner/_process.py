@@ -122,6 +122,7 @@ class VmProcess:
 
     ``relays`` says that the guest's standard error and log pass through us: to :attr:`on_stderr` and
     :attr:`on_log`. Otherwise the VM writes to the descriptors of the run itself.
+    ``killed``: after :meth:`wait`, whether a signal ended the VM's process, rather than the guest.
     ``sources`` are descriptors to drain while it runs, each with what to do with the bytes;
     :meth:`wait` closes them.
     """
@@ -130,6 +131,7 @@ class VmProcess:
         self.pid = pid
         self.helper = helper
         self.sources: dict[int, Callable[[bytes], None]] = {}
+        self.killed = False
         self.relays = False
         self.on_stderr: Callable[[bytes], None] = lambda _data: None
         self.on_log: Callable[[bytes], None] = lambda _data: None
@@ -153,10 +155,10 @@ class VmProcess:
         """
         failure: HelperError | None = None
         if not self.sources and self.helper is None:
-            return self.before_exit(exit_status(os.waitpid(self.pid, 0)[1]))
+            return self.before_exit(self._reap())
         try:
             failure = self._drain()
-            status = exit_status(os.waitpid(self.pid, 0)[1])
+            status = self._reap()
         finally:
             for fd in self.sources:
                 os.close(fd)
@@ -165,6 +167,11 @@ class VmProcess:
         if failure is not None:
             raise failure
         return self.before_exit(status)
+
+    def _reap(self) -> int:
+        wait_status = os.waitpid(self.pid, 0)[1]
+        self.killed = os.WIFSIGNALED(wait_status)
+        return exit_status(wait_status)
 
     def _drain(self) -> HelperError | None:
         import select
