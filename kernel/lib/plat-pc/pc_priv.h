@@ -7,7 +7,17 @@
 
 #include "kl_boot.h"
 
-/* Mapped by boot.c at KL_MMIO_VA + pa, 2 MiB each, uncached. */
+/* Where the boot code finds the first GiB of memory. A host test has another place for it. */
+#ifndef PC_LOW_VA
+#define PC_LOW_VA KL_BASE_VA
+#endif
+
+static inline void *pc_low_memory(kl_phys pa)
+{
+	return (void *)(PC_LOW_VA + pa);
+}
+
+/* Mapped by tables.c at KL_MMIO_VA + pa, 2 MiB each, uncached. */
 #define VIRTIO_PA 0xfea00000ull /* QEMU's microvm has its windows in the upper half */
 #define IOAPIC_PA 0xfec00000ull
 #define LAPIC_PA 0xfee00000ull
@@ -48,16 +58,26 @@ static inline uint8_t pc_in8(uint16_t port)
 void pc_serial_write(const char *text, size_t bytes);
 /* Ends the machine. */
 KL_NORETURN void pc_end(int status);
+/* Before there is a log: a line for the user, then the end with status 125. */
+KL_NORETURN void pc_give_up(const char *text);
 
-/* clock.c: fills tsc_khz, tsc_base, wall_ns. Needs the local APIC mapped. */
+/* time.c: fills tsc_khz, tsc_base, wall_ns. Needs the local APIC mapped. */
 void pc_find_time(struct kl_boot_info *info);
 /* Value of key=<decimal> before " -- ", or 0. */
 uint64_t pc_cmdline_number(const char *text, const char *key);
 
-/* tables.c: the page tables (root and their end) of an image as kl_layout.h has them. Only in ring 0 on the boot's tables. */
-void pc_tables_build(struct kl_boot_info *info);
+/* Where one kind of page of the library OS ends and the next begins (kernel.ld): text, constants, data. */
+struct pc_image {
+	uint64_t rodata_va, data_va, end_va;
+};
 
-/* boot.c; called by boot32.S in ring 0. */
+/* tables.c: makes the page tables that kl_layout.h describes; fills tables_pa and tables_free_pa. On the boot's tables. */
+void pc_tables_build(struct kl_boot_info *info, const struct pc_image *image);
+
+/* boot.c: takes the record and the command line out of what the loader left, and makes the tables. */
+void pc_boot_record(uint32_t start_info_pa, const struct pc_image *image);
+
+/* processor.c; called by boot32.S in ring 0. From its return on, the tables are those of the record. */
 void kl_pc_boot(uint32_t start_info_pa);
 
 #endif

@@ -39,3 +39,9 @@ void pc_end(int status)
 	for (;;)
 		__asm__ volatile("ud2");
 }
+
+void pc_give_up(const char *text)
+{
+	pc_serial_write(text, strlen(text));
+	pc_end(125);
+}

@@ -19,26 +19,13 @@
 #define LEAF (PRESENT | ACCESSED | DIRTY)
 #define DATA (WRITE | USER | NO_EXECUTE)
 
-/* kernel.ld */
-extern const char kl_rodata_start[], kl_data_start[], kl_image_end[];
-
-/* The first GiB, on the boot's tables. */
-static uint64_t *table_at(kl_phys pa)
-{
-	return (uint64_t *)(KL_BASE_VA + pa);
-}
-
 static kl_phys new_table(struct kl_boot_info *info)
 {
 	kl_phys pa = info->tables_free_pa;
 
-	if (pa + KL_PAGE_BYTES > KL_TABLES_END_PA) {
-		static const char text[] = "kernlet: more memory than its first page tables can map; start with less\n";
-
-		pc_serial_write(text, sizeof(text) - 1);
-		pc_end(125);
-	}
-	memset(table_at(pa), 0, KL_PAGE_BYTES);
+	if (pa + KL_PAGE_BYTES > KL_TABLES_END_PA)
+		pc_give_up("kernlet: more memory than its first page tables can map; start with less (-m)\n");
+	memset(pc_low_memory(pa), 0, KL_PAGE_BYTES);
 	info->tables_free_pa += KL_PAGE_BYTES;
 	return pa;
 }
@@ -46,14 +33,14 @@ static kl_phys new_table(struct kl_boot_info *info)
 /* The table that holds va's entry of the given level (1: 4 KiB pages, 2: 2 MiB pages), made where it is missing. */
 static uint64_t *table_of(struct kl_boot_info *info, uint64_t va, unsigned level)
 {
-	uint64_t *table = table_at(info->tables_pa);
+	uint64_t *table = pc_low_memory(info->tables_pa);
 
 	for (unsigned at = 4; at > level; at--) {
 		uint64_t *entry = &table[va >> (12 + 9 * (at - 1)) & 511];
 
 		if (!(*entry & PRESENT))
 			*entry = new_table(info) | TABLE;
-		table = table_at(*entry & ADDRESS);
+		table = pc_low_memory(*entry & ADDRESS);
 	}
 	return table;
 }
@@ -84,7 +71,7 @@ static void map_image(struct kl_boot_info *info, uint64_t start_va, uint64_t end
 	map(info, start_va, start_va - KL_BASE_VA, end_va - start_va, flags, false);
 }
 
-void pc_tables_build(struct kl_boot_info *info)
+void pc_tables_build(struct kl_boot_info *info, const struct pc_image *image)
 {
 	const uint64_t stub = KL_BASE_VA + KL_STUB_PA, gate = KL_BASE_VA + KL_GATE_PA, table = KL_BASE_VA + KL_TABLE_PA;
 	const uint64_t stacks = KL_BASE_VA + KL_TRAP_STACK_PA, text = KL_BASE_VA + KL_KERNEL_PA;
@@ -97,9 +84,9 @@ void pc_tables_build(struct kl_boot_info *info)
 	map_image(info, gate, table, USER);
 	map_image(info, table, stacks, WRITE | NO_EXECUTE);
 	map_image(info, stacks, text, DATA);
-	map_image(info, text, (uint64_t)kl_rodata_start, USER);
-	map_image(info, (uint64_t)kl_rodata_start, (uint64_t)kl_data_start, USER | NO_EXECUTE);
-	map_image(info, (uint64_t)kl_data_start, (uint64_t)kl_image_end, DATA);
+	map_image(info, text, image->rodata_va, USER);
+	map_image(info, image->rodata_va, image->data_va, USER | NO_EXECUTE);
+	map_image(info, image->data_va, image->end_va, DATA);
 	map(info, KL_DIRECT_VA, 0, info->ram_end_pa, DATA, true);
 	map(info, KL_MMIO_VA + VIRTIO_PA, VIRTIO_PA, LARGE_BYTES, DATA | UNCACHED, true);
 	map(info, KL_MMIO_VA + IOAPIC_PA, IOAPIC_PA, LARGE_BYTES, DATA | UNCACHED, true);

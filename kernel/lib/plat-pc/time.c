@@ -137,7 +137,7 @@ static uint64_t rtc_wall_ns(void)
 
 void pc_find_time(struct kl_boot_info *info)
 {
-	const char *text = (const char *)(KL_BASE_VA + KL_CMDLINE_PA);
+	const char *text = pc_low_memory(KL_CMDLINE_PA);
 
 	info->tsc_khz = pc_cmdline_number(text, "tsc_khz");
 	if (info->tsc_khz == 0)
