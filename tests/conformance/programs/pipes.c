@@ -129,8 +129,8 @@ static void selects(void)
 	SHOW(select(p[1] + 1, &r, NULL, NULL, NULL));
 	SHOW(select(-1, NULL, NULL, NULL, &tv));
 	FD_ZERO(&r);
-	FD_SET(500, &r);
-	SHOW(select(501, &r, NULL, NULL, &tv));
+	FD_SET(50, &r);
+	SHOW(select(51, &r, NULL, NULL, &tv));
 	SHOW(poll(NULL, 0, 10));
 	close(p[0]);
 	close(p[1]);
