@@ -38,6 +38,7 @@ void kl_socket_init(struct kl_socket *sock, const struct kl_socket_ops *ops, int
 	sock->protocol = protocol;
 	kl_waitq_init(&sock->wait);
 	sock->rcvbuf = sock->sndbuf = 212992; /* net.core.rmem_default */
+	sock->rcvlowat = 1;
 }
 
 bool kl_socket_nonblock(const struct kl_socket *sock, int flags)

@@ -239,6 +239,9 @@ kl_ssize tcp_receive(struct kl_socket *sock, struct kl_message *msg)
 	size_t want = msg->it->left, done = 0;
 
 	msg->flags = 0;
+	msg->control_bytes = 0;
+	if (msg->addr != NULL)
+		msg->addr->bytes = 0; /* a stream's peer is known */
 	if (t->state == TCP_S_LISTEN)
 		return -ENOTCONN;
 	if (flags & KL_MSG_OOB)

@@ -82,6 +82,7 @@ struct kl_socket {
 	int error;            /* SO_ERROR: positive errno, cleared when read */
 	bool reuse_addr, reuse_port, keep_alive, broadcast;
 	uint32_t rcvbuf, sndbuf; /* bytes */
+	uint32_t rcvlowat;       /* SO_RCVLOWAT: bytes from which on there is something to read; at least 1 */
 	struct { int on, seconds; } linger;
 };
 
