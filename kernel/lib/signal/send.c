@@ -91,13 +91,11 @@ int kl_signal_dequeue(uint64_t mask, siginfo_t *info)
 /* A signal has come for the thread: it leaves its wait, or looks before it goes on with the program. */
 static void notify(struct kl_thread *thread)
 {
-	/* The current thread may be blocked too: it is the one that looks for work meanwhile. */
-	if (thread->state == KL_THREAD_BLOCKED) {
-		if (thread->interruptible)
-			kl_thread_wake(thread);
-	} else if (thread == kl_current) {
+	if (thread == kl_current)
 		kl_exit_work = 1;
-	}
+	/* The current thread may be blocked too: it is the one that looks for work meanwhile. */
+	if (thread->state == KL_THREAD_BLOCKED && thread->interruptible)
+		kl_thread_wake(thread);
 }
 
 /* Dropped on arrival when ignored, unless a thread blocks it: then it may be waited for, or get a handler later. */
