@@ -48,6 +48,7 @@ int kl_aspace_init(void)
 	first.tables = kl_boot.tables_pa;
 	clear_leftovers(first.tables);
 	choose_layout(&first);
+	kl_pmm_set_reclaim(aspace_reclaim);
 	return 0;
 }
 

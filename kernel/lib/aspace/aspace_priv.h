@@ -55,6 +55,7 @@ struct kl_aspace {
 	uint64_t stack_top, mmap_top, program_base; /* chosen at random */
 	uint64_t stack_limit;
 	size_t resident;  /* pages that aren't the image's */
+	size_t unused;    /* entries made without PTE_SEEN, at most: their pages can be taken back while that stays so */
 	bool stale;       /* the TLB may hold what the tables no longer say */
 };
 
@@ -81,7 +82,9 @@ bool aspace_covered(const struct kl_aspace *as, uint64_t start, uint64_t end);
 #define PTE_WRITE 0x002ull
 #define PTE_USER 0x004ull
 #define PTE_UNCACHED 0x018ull
-#define PTE_SEEN 0x060ull /* accessed and dirty, set from the start: saves the CPU, or who emulates it, a write */
+#define PTE_ACCESSED 0x020ull
+#define PTE_DIRTY 0x040ull
+#define PTE_SEEN (PTE_ACCESSED | PTE_DIRTY) /* set from the start: saves the CPU, or who emulates it, a write */
 #define PTE_NX (1ull << 63)
 #define PTE_ADDRESS 0x000ffffffffff000ull
 
@@ -106,8 +109,14 @@ void aspace_tighten(struct kl_aspace *as, uint64_t start, uint64_t end, unsigned
 /* Moves all entries; those of the new place must be empty. 0, or -ENOMEM with nothing moved. */
 int aspace_move(struct kl_aspace *as, uint64_t from, uint64_t to, uint64_t bytes);
 
-/* Maps pages ahead of any fault, as far as it can; write: privately copied. No error. */
-void aspace_prefault(struct kl_aspace *as, struct kl_area *area, uint64_t start, uint64_t end, bool write);
+/* Frees zeroed pages that were mapped ahead and never touched. Whether there were any. */
+bool aspace_reclaim(void);
+
+/*
+ * Maps pages ahead of any fault, as far as it can. write: those of private files are copied. surely: they will be used; otherwise,
+ * memory can be taken back, and isn't mapped when it is scarce.
+ */
+void aspace_prefault(struct kl_aspace *as, struct kl_area *area, uint64_t start, uint64_t end, bool write, bool surely);
 
 /* Memory for MAP_SHARED | MAP_ANONYMOUS: a file without a name. NULL: out of memory. */
 struct kl_file *aspace_shared_file(uint64_t bytes);

@@ -13,7 +13,7 @@
 #include "aspace_priv.h"
 
 #define AROUND_BYTES (64 * KL_PAGE_BYTES)
-#define WINDOW_FIRST 4ul
+#define WINDOW_FIRST 16ul
 #define WINDOW_MAX 64ul
 #define FREE_PER_WINDOW 64 /* a window is at most this fraction of the free pages */
 #define STACK_STEP_BYTES (16 * KL_PAGE_BYTES)
@@ -43,13 +43,21 @@ static int copy_page(kl_phys *page)
 	return copy != KL_PHYS_NONE ? 0 : -ENOMEM;
 }
 
+/* Why an entry is filled. */
+enum reason {
+	FAULTED, /* the program is at it */
+	LIKELY,  /* it will be, as far as one can tell */
+	MAYBE,   /* it may be: the page can be taken back as long as it is not */
+};
+
 /*
  * Fills an empty entry. 0, -ENOMEM, or what the file says. Ahead of a fault, only pages that never change are copied: of others, the
  * program is to see changes until it writes.
  */
-static int fill(struct kl_aspace *as, const struct kl_area *area, uint64_t va, uint64_t *pte, bool write, bool ahead)
+static int fill(struct kl_aspace *as, const struct kl_area *area, uint64_t va, uint64_t *pte, bool write, enum reason reason)
 {
 	bool shared = area->flags & AREA_SHARED, writable = true;
+	uint64_t seen = PTE_SEEN;
 	kl_phys page;
 	int err = 0;
 
@@ -57,16 +65,20 @@ static int fill(struct kl_aspace *as, const struct kl_area *area, uint64_t va, u
 		page = kl_page_alloc_zeroed();
 		if (page == KL_PHYS_NONE)
 			return -ENOMEM;
+		if (reason == MAYBE) {
+			seen = 0;
+			as->unused++;
+		}
 	} else {
 		writable = shared && (area->prot & PROT_WRITE);
 		err = file_page(area, va, writable, &page);
-		if (err == 0 && write && !shared && (!ahead || kl_page_refs(page) == UINT32_MAX)) {
+		if (err == 0 && write && !shared && (reason == FAULTED || kl_page_refs(page) == UINT32_MAX)) {
 			writable = true;
 			err = copy_page(&page);
 		}
 	}
 	if (err == 0)
-		pte_install(as, pte, pte_make(page, area->prot, writable));
+		pte_install(as, pte, (pte_make(page, area->prot, writable) & ~PTE_SEEN) | seen);
 	return err;
 }
 
@@ -103,11 +115,11 @@ static int fill_one(struct kl_aspace *as, struct kl_area *area, uint64_t va, boo
 	if (pte == NULL)
 		return -ENOMEM;
 	if (!pte_used(*pte))
-		return fill(as, area, va, pte, write, false);
+		return fill(as, area, va, pte, write, FAULTED);
 	return write && !(*pte & PTE_WRITE) ? make_writable(as, area, va, pte) : 0;
 }
 
-static void fill_range(struct kl_aspace *as, struct kl_area *area, uint64_t start, uint64_t end, bool write)
+static void fill_range(struct kl_aspace *as, struct kl_area *area, uint64_t start, uint64_t end, bool write, enum reason reason)
 {
 	while (start < end) {
 		uint64_t *pte = pt_entry(as->tables, start, true);
@@ -116,7 +128,7 @@ static void fill_range(struct kl_aspace *as, struct kl_area *area, uint64_t star
 		if (pte == NULL)
 			return;
 		for (; start < stop; start += KL_PAGE_BYTES, pte++) {
-			if (!pte_used(*pte) && fill(as, area, start, pte, write, true) < 0)
+			if (!pte_used(*pte) && fill(as, area, start, pte, write, reason) < 0)
 				return;
 		}
 	}
@@ -143,6 +155,7 @@ static void copy_range(struct kl_aspace *as, struct kl_area *area, uint64_t star
 	}
 }
 
+/* In pages, and less as memory gets scarce. */
 static uint64_t window_limit(void)
 {
 	uint64_t limit = kl_pages_free() / FREE_PER_WINDOW;
@@ -151,35 +164,47 @@ static uint64_t window_limit(void)
 	return KL_MAX(limit, 1ul);
 }
 
-/* Grows the window when the fault is where the last one ended, upwards or downwards, and maps that many pages. */
-static void fill_window(struct kl_aspace *as, struct kl_area *area, uint64_t page, bool write)
+/* Where the last fault in the area ended: twice as many pages as then, upwards or downwards. */
+static void fill_on(struct kl_aspace *as, struct kl_area *area, uint64_t page, bool write)
 {
-	bool anonymous = area->file == NULL && !(area->flags & AREA_PHYS);
-	uint64_t limit = window_limit(), start = page, end = page + KL_PAGE_BYTES;
-	uint64_t window = anonymous ? WINDOW_FIRST : 1;
-	bool down = page == area->next_down || (area->next_up == 0 && (area->flags & AREA_GROWSDOWN));
+	uint64_t window = KL_MIN(2ul * area->window, window_limit()), start = page, end = page + KL_PAGE_BYTES;
 
-	if (page == area->next_up || page == area->next_down)
-		window = 2ul * area->window;
-	window = KL_MIN(window, limit);
-	if (down)
+	if (page == area->next_down)
 		start -= KL_MIN((window - 1) << KL_PAGE_SHIFT, page - area->start);
 	else
 		end += KL_MIN((window - 1) << KL_PAGE_SHIFT, area->end - end);
 	area->window = (uint8_t)window;
 	area->next_down = start - KL_PAGE_BYTES;
 	area->next_up = end;
-	if (anonymous || (area->flags & AREA_SHARED) || !write)
-		fill_range(as, area, start, end, write);
-	else if (end - start > KL_PAGE_BYTES)
+	if (write && area->file != NULL && !(area->flags & AREA_SHARED))
 		copy_range(as, area, start, end);
+	else
+		fill_range(as, area, start, end, write, LIKELY);
+}
+
+/* Anywhere else: of memory, the block around. */
+static void fill_block(struct kl_aspace *as, struct kl_area *area, uint64_t page, bool write)
+{
+	uint64_t block = 1, start = page, end = page + KL_PAGE_BYTES;
+
+	if (area->file == NULL && !(area->flags & AREA_PHYS)) {
+		block = KL_MIN(window_limit(), WINDOW_FIRST);
+		block = 1ul << (63 - __builtin_clzl(block));
+		start = KL_ALIGN_DOWN(page, block << KL_PAGE_SHIFT);
+		end = KL_MIN(start + (block << KL_PAGE_SHIFT), area->end);
+		start = KL_MAX(start, area->start);
+		fill_range(as, area, start, end, write, MAYBE);
+	}
+	area->window = (uint8_t)block;
+	area->next_down = start - KL_PAGE_BYTES;
+	area->next_up = end;
 }
 
 static void fill_around(struct kl_aspace *as, struct kl_area *area, uint64_t page)
 {
 	uint64_t start = KL_ALIGN_DOWN(page, AROUND_BYTES);
 
-	fill_range(as, area, KL_MAX(start, area->start), KL_MIN(start + AROUND_BYTES, area->end), false);
+	fill_range(as, area, KL_MAX(start, area->start), KL_MIN(start + AROUND_BYTES, area->end), false, LIKELY);
 }
 
 /* A stack grows down to a touched address below it, if that leaves a gap to what lies below. */
@@ -232,8 +257,10 @@ static int resolve(struct kl_aspace *as, struct kl_area *area, uint64_t page, bo
 		return err;
 	if (!write && of_image(as, page))
 		fill_around(as, area, page);
+	else if (page == area->next_up || page == area->next_down)
+		fill_on(as, area, page, write);
 	else
-		fill_window(as, area, page, write);
+		fill_block(as, area, page, write);
 	return 0;
 }
 
@@ -267,9 +294,10 @@ int kl_aspace_fault(struct kl_aspace *as, kl_uaddr addr, unsigned error, int *co
 	return -EIO;
 }
 
-void aspace_prefault(struct kl_aspace *as, struct kl_area *area, uint64_t start, uint64_t end, bool write)
+void aspace_prefault(struct kl_aspace *as, struct kl_area *area, uint64_t start, uint64_t end, bool write, bool surely)
 {
-	fill_range(as, area, start, KL_MIN(end, area->end), write && !(area->flags & AREA_SHARED));
+	if (surely || window_limit() > 1)
+		fill_range(as, area, start, KL_MIN(end, area->end), write && !(area->flags & AREA_SHARED), surely ? LIKELY : MAYBE);
 }
 
 void kl_aspace_populate(struct kl_aspace *as, kl_uaddr addr, uint64_t bytes, bool write)

@@ -14,6 +14,7 @@
 #define HIGH_32BIT 0x80000000ull
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
 #define FIXED_PREFAULT_BYTES (1024 * KL_PAGE_BYTES)
+#define SMALL_BYTES (4 * KL_PAGE_BYTES)
 #define FIXED_COPY_BYTES (64 * KL_PAGE_BYTES)
 
 bool aspace_range_ok(uint64_t addr, uint64_t bytes)
@@ -242,7 +243,7 @@ static int64_t make_room(struct kl_aspace *as, uint64_t hint, uint64_t bytes, in
 
 /*
  * A fault costs far more than an entry. Files mapped at a fixed place are what program loaders do with segments: their pages are
- * mapped now, and those of data segments, which relocation is about to write to, are copied now.
+ * mapped now, and those of data segments, which relocation is about to write to, are copied now. Little memory is mapped at once.
  */
 static void map_ahead(struct kl_aspace *as, uint64_t addr, uint64_t bytes, int flags)
 {
@@ -252,11 +253,14 @@ static void map_ahead(struct kl_aspace *as, uint64_t addr, uint64_t bytes, int f
 	if (area->prot == PROT_NONE)
 		return;
 	if (flags & (MAP_POPULATE | MAP_LOCKED))
-		aspace_prefault(as, area, addr, addr + bytes, write);
+		aspace_prefault(as, area, addr, addr + bytes, write, true);
+	else if (area->file == NULL && write && bytes <= SMALL_BYTES)
+		aspace_prefault(as, area, addr, addr + bytes, write, false);
 	else if (area->file == NULL || !(flags & MAP_FIXED) || (area->flags & AREA_SHARED))
 		return;
 	else
-		aspace_prefault(as, area, addr, addr + KL_MIN(bytes, write ? FIXED_COPY_BYTES : FIXED_PREFAULT_BYTES), write);
+		aspace_prefault(as, area, addr, addr + KL_MIN(bytes, write ? FIXED_COPY_BYTES : FIXED_PREFAULT_BYTES), write,
+			true);
 }
 
 int64_t kl_aspace_map(struct kl_aspace *as, kl_uaddr hint, uint64_t bytes, int prot, int flags, struct kl_file *file,

@@ -134,6 +134,12 @@ uint64_t pte_make(kl_phys page, unsigned prot, bool writable)
 	return pte;
 }
 
+/* The CPU keeps nothing of an entry whose accessed bit it has not set (Intel SDM, volume 3, section 4.10.2.3). */
+static bool may_be_cached(uint64_t pte)
+{
+	return (pte & (PTE_PRESENT | PTE_ACCESSED)) == (PTE_PRESENT | PTE_ACCESSED);
+}
+
 void pte_install(struct kl_aspace *as, uint64_t *pte, uint64_t value)
 {
 	uint64_t old = *pte;
@@ -160,7 +166,7 @@ void aspace_clear(struct kl_aspace *as, uint64_t start, uint64_t end)
 		for (size_t i = 0; i < run; i++, pte++) {
 			if (!pte_used(*pte))
 				continue;
-			as->stale |= (*pte & PTE_PRESENT) != 0;
+			as->stale |= may_be_cached(*pte);
 			as->resident -= kl_page_refs(*pte & PTE_ADDRESS) != UINT32_MAX;
 			kl_page_put(*pte & PTE_ADDRESS);
 			*pte = 0;
@@ -184,11 +190,44 @@ void aspace_tighten(struct kl_aspace *as, uint64_t start, uint64_t end, unsigned
 			if (!pte_used(*pte))
 				continue;
 			value = pte_make(page, prot, (*pte & PTE_WRITE) || (!shared && kl_page_refs(page) == 1));
+			value = (value & ~PTE_SEEN) | (*pte & PTE_SEEN);
 			if ((*pte & ~value & (PTE_PRESENT | PTE_WRITE)) || (value & ~*pte & PTE_NX))
-				as->stale |= (*pte & PTE_PRESENT) != 0;
+				as->stale |= may_be_cached(*pte);
 			*pte = value;
 		}
 	}
+}
+
+/* Such an entry was never used, so the TLB has nothing of it. */
+bool aspace_reclaim(void)
+{
+	struct kl_aspace *as = kl_aspace_current;
+	size_t freed = 0;
+	uint64_t *pte;
+	size_t run;
+
+	if (as->unused == 0)
+		return false;
+	as->unused = 0;
+	for (uint64_t va = 0; (run = pt_run(as->tables, &va, KL_USER_TOP_VA, &pte)) != 0; va += run << KL_PAGE_SHIFT) {
+		if (va >= KL_BASE_VA && va < KL_END_VA) {
+			va = KL_END_VA;
+			run = 0;
+			continue;
+		}
+		for (size_t i = 0; i < run; i++, pte++) {
+			kl_phys page = *pte & PTE_ADDRESS;
+
+			if (!(*pte & PTE_PRESENT) || (*pte & PTE_SEEN) != 0 || kl_page_refs(page) != 1)
+				continue;
+			*pte = 0;
+			count_entry(pte, -1);
+			as->resident--;
+			kl_page_put(page);
+			freed++;
+		}
+	}
+	return freed != 0;
 }
 
 static int make_tables(struct kl_aspace *as, uint64_t from, uint64_t to, uint64_t bytes)
@@ -217,7 +256,7 @@ int aspace_move(struct kl_aspace *as, uint64_t from, uint64_t to, uint64_t bytes
 			if (!pte_used(pte[i]))
 				continue;
 			target = pt_entry(as->tables, va + (i << KL_PAGE_SHIFT) - from + to, false);
-			as->stale |= (pte[i] & PTE_PRESENT) != 0;
+			as->stale |= may_be_cached(pte[i]);
 			*target = pte[i];
 			pte[i] = 0;
 			count_entry(target, 1);

@@ -29,6 +29,7 @@ static struct {
 	uint32_t used_list, clean_list;
 	size_t free;
 	bool zeroed;        /* fresh pages are zero */
+	bool (*reclaim)(void);
 } pmm;
 
 int kl_pmm_init(void)
@@ -97,9 +98,17 @@ static void hand_out(uint32_t index)
 	pmm.free--;
 }
 
+void kl_pmm_set_reclaim(bool (*reclaim)(void))
+{
+	pmm.reclaim = reclaim;
+}
+
 static kl_phys take_used(void)
 {
 	uint32_t index = pmm.used_list - 1;
+
+	if (pmm.free == 0 && pmm.reclaim != NULL && pmm.reclaim())
+		index = pmm.used_list - 1;
 
 	if (pmm.used_list == 0)
 		return KL_PHYS_NONE;
@@ -181,6 +190,8 @@ kl_phys kl_pages_alloc(size_t pages, size_t align_pages)
 	uint64_t first = pmm.base / KL_PAGE_BYTES;
 	uint64_t start = KL_ALIGN_UP(first + pmm.fresh, (uint64_t)align_pages) - first;
 
+	if (pages > pmm.free && pmm.reclaim != NULL)
+		pmm.reclaim();
 	if (pages == 0 || pages > pmm.free)
 		return KL_PHYS_NONE;
 	if (pages == 1 && align_pages == 1)

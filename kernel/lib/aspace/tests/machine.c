@@ -19,6 +19,8 @@
 #define TABLES_PA 0x10000ul
 #define PRESENT 1ull
 #define WRITABLE 2ull
+#define ACCESSED 0x20ull
+#define DIRTY 0x40ull
 #define NX (1ull << 63)
 #define ADDRESS 0x000ffffffffff000ull
 
@@ -61,16 +63,17 @@ void machine_start(size_t ram_bytes)
 		kl_panic("the machine does not start");
 }
 
-static uint64_t walk(uint64_t va)
+/* The last entry on the way to the page. */
+static uint64_t *walk(uint64_t va)
 {
 	kl_phys table = kl_boot.tables_pa;
 
 	for (int shift = 39;; shift -= 9) {
-		uint64_t entry = ((uint64_t *)kl_phys_to_virt(table))[va >> shift & 511];
+		uint64_t *entry = (uint64_t *)kl_phys_to_virt(table) + (va >> shift & 511);
 
-		if (shift == 12 || !(entry & PRESENT))
+		if (shift == 12 || !(*entry & PRESENT))
 			return entry;
-		table = entry & ADDRESS;
+		table = *entry & ADDRESS;
 	}
 }
 
@@ -82,17 +85,18 @@ static bool permits(uint64_t pte, enum machine_access access)
 /* The entry for an access that works, or 0. An entry in the TLB that permits the access is believed, whatever the tables say. */
 static uint64_t translate(uint64_t va, enum machine_access access)
 {
-	uint64_t vpn = va >> KL_PAGE_SHIFT, pte;
+	uint64_t vpn = va >> KL_PAGE_SHIFT, *pte;
 	size_t slot = (vpn ^ vpn >> 17) % TLB_ENTRIES;
 
-	if (tlb[slot].vpn == vpn && permits(tlb[slot].pte, access))
+	if (tlb[slot].vpn == vpn && permits(tlb[slot].pte, access) && (access != MACHINE_WRITE || (tlb[slot].pte & DIRTY)))
 		return tlb[slot].pte;
 	pte = walk(va);
-	if (!permits(pte, access))
+	if (!permits(*pte, access))
 		return 0;
+	*pte |= access == MACHINE_WRITE ? ACCESSED | DIRTY : ACCESSED;
 	tlb[slot].vpn = vpn;
-	tlb[slot].pte = pte;
-	return pte;
+	tlb[slot].pte = *pte;
+	return *pte;
 }
 
 static int translate_or_fault(uint64_t va, enum machine_access access, uint64_t *pte)
@@ -107,7 +111,7 @@ static int translate_or_fault(uint64_t va, enum machine_access access, uint64_t 
 		if (*pte != 0)
 			return 0;
 		machine_faults++;
-		err = kl_aspace_fault(kl_aspace_current, va, errors[access] | (walk(va) & PRESENT ? KL_FAULT_PRESENT : 0), &code);
+		err = kl_aspace_fault(kl_aspace_current, va, errors[access] | (*walk(va) & PRESENT ? KL_FAULT_PRESENT : 0), &code);
 		if (err < 0)
 			return err;
 	}

@@ -31,6 +31,9 @@ void kl_page_set_tag(kl_phys page, uint32_t tag);
 /* Called once, before any other function here: takes over [kl_boot.free_start_pa, kl_boot.ram_end_pa). 0 or -ENOMEM. */
 int kl_pmm_init(void);
 
+/* Called when there is no page left: frees some that can be had again at no loss, and returns whether it did. Must not allocate. */
+void kl_pmm_set_reclaim(bool (*reclaim)(void));
+
 /* Counts in pages. */
 size_t kl_pages_total(void);
 size_t kl_pages_free(void);
