@@ -66,6 +66,8 @@ static int64_t remap(struct kl_aspace *as, uint64_t old, uint64_t old_bytes, uin
 
 	if (area == NULL || old + old_bytes > area->end)
 		return -EFAULT;
+	if (old_bytes == 0 && !(area->flags & AREA_SHARED))
+		return -EINVAL; /* a second mapping of the same pages: only of shared ones */
 	if (flags & MREMAP_FIXED) {
 		err = kl_aspace_unmap(as, to, bytes);
 		if (err < 0)
