@@ -188,5 +188,7 @@ int kl_devfs_init(void)
 		rc = kl_devfs_add(devices[i].name, 0666, devices[i].rdev, devices[i].ops, NULL);
 	for (size_t i = 0; rc == 0 && i < KL_ARRAY_LEN(links); i++)
 		rc = kl_devfs_link(links[i][0], links[i][1]);
+	if (rc == 0) /* there is no controlling terminal: to open it gives -ENXIO */
+		rc = make("tty", &(struct kl_new){.mode = S_IFCHR | 0666, .rdev = KL_DEV(5, 0)});
 	return rc < 0 ? rc : mount_at("/dev/shm", "rw,nosuid,nodev", 01777, &shm);
 }

@@ -6,6 +6,7 @@
 #include <kl/pmm.h>
 #include <kl/process.h>
 #include <kl/string.h>
+#include <kl/system.h>
 #include <kl/uaccess.h>
 
 #include <asm/errno.h>
@@ -35,6 +36,11 @@ int kl_system_init(void)
 		name = kl_image_hostname;
 	memcpy(names.nodename, name, strnlen(name, __NEW_UTS_LEN));
 	return 0;
+}
+
+const struct new_utsname *kl_system_names(void)
+{
+	return &names;
 }
 
 long kl_sys_uname(kl_uaddr out)

@@ -28,6 +28,14 @@ void kl_vnode_init(struct kl_vnode *node, struct kl_super *super, const struct k
 	node->atime_ns = node->mtime_ns = node->ctime_ns = node->btime_ns = now;
 }
 
+static bool in_group(const struct kl_process *proc, uint32_t gid)
+{
+	for (unsigned i = 0; i < proc->groups_count; i++)
+		if (proc->groups[i] == gid)
+			return true;
+	return false;
+}
+
 int kl_vnode_may(const struct kl_vnode *node, unsigned mask, bool real)
 {
 	const struct kl_process *proc = kl_vfs_proc();
@@ -41,7 +49,7 @@ int kl_vnode_may(const struct kl_vnode *node, unsigned mask, bool real)
 	}
 	if (node->uid == uid)
 		mode >>= 6;
-	else if (node->gid == gid)
+	else if (node->gid == gid || in_group(proc, node->gid))
 		mode >>= 3;
 	return (mode & mask) == mask ? 0 : -EACCES;
 }
