@@ -9,7 +9,8 @@
 
 #define CALIBRATE_NS (2 * KL_NS_PER_MS)
 #define CALIBRATE_READS 1000000u
-#define FRESH_S 30 /* a counter that stands at less began with the machine */
+#define NO_CLOCK_S 1767225600ull /* 2026-01-01: programs take the epoch itself for "not yet known", and nginx crashes */
+#define FRESH_S 30               /* a counter that stands at less began with the machine */
 
 uint64_t pc_cmdline_number(const char *text, const char *key)
 {
@@ -146,8 +147,11 @@ void pc_find_time(struct kl_boot_info *info)
 		info->tsc_khz = khz_from_lapic();
 	info->tsc_base = kl_arch_tsc();
 	info->wall_ns = pc_cmdline_number(text, "wall_ns");
-	if (info->wall_ns == 0)
+	if (info->wall_ns == 0) {
 		info->wall_ns = rtc_wall_ns();
-	else if (info->tsc_base / 1000 < info->tsc_khz * FRESH_S)
+		if (info->wall_ns == 0)
+			info->wall_ns = NO_CLOCK_S * KL_NS_PER_S;
+	} else if (info->tsc_base / 1000 < info->tsc_khz * FRESH_S)
 		info->tsc_base = 0; /* the time is from when the machine was started, and so is the counter */
+}
 }
