@@ -12,7 +12,7 @@
 
 #include "aspace_priv.h"
 
-#define AROUND_BYTES (64 * KL_PAGE_BYTES)
+#define AROUND_BYTES (128 * KL_PAGE_BYTES)
 #define WINDOW_FIRST 16ul
 #define WINDOW_MAX 64ul
 #define FREE_PER_WINDOW 64 /* a window is at most this fraction of the free pages */
@@ -148,9 +148,11 @@ static void copy_range(struct kl_aspace *as, struct kl_area *area, uint64_t star
 	for (uint64_t va = start; va < end; va += KL_PAGE_BYTES) {
 		uint64_t *pte = pt_entry(as->tables, va, true);
 
-		if (pte == NULL || (pte_used(*pte) && kl_page_refs(*pte & PTE_ADDRESS) != UINT32_MAX))
+		if (pte == NULL)
 			return;
-		if (fill_one(as, area, va, true) < 0)
+		if (pte_used(*pte) && kl_page_refs(*pte & PTE_ADDRESS) != UINT32_MAX)
+			continue;
+		if (fill(as, area, va, pte, true, LIKELY) < 0)
 			return;
 	}
 }
@@ -191,6 +193,8 @@ static void fill_block(struct kl_aspace *as, struct kl_area *area, uint64_t page
 		block = KL_MIN(window_limit(), WINDOW_FIRST);
 		block = 1ul << (63 - __builtin_clzl(block));
 		start = KL_ALIGN_DOWN(page, block << KL_PAGE_SHIFT);
+		if (area->end - area->start <= block << KL_PAGE_SHIFT)
+			start = area->start;
 		end = KL_MIN(start + (block << KL_PAGE_SHIFT), area->end);
 		start = KL_MAX(start, area->start);
 		fill_range(as, area, start, end, write, MAYBE);

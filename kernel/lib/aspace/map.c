@@ -15,7 +15,7 @@
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
 #define FIXED_PREFAULT_BYTES (1024 * KL_PAGE_BYTES)
 #define SMALL_BYTES (4 * KL_PAGE_BYTES)
-#define FIXED_COPY_BYTES (64 * KL_PAGE_BYTES)
+#define FIXED_COPY_BYTES (128 * KL_PAGE_BYTES)
 
 bool aspace_range_ok(uint64_t addr, uint64_t bytes)
 {
