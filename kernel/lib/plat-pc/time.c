@@ -151,7 +151,7 @@ void pc_find_time(struct kl_boot_info *info)
 		info->wall_ns = rtc_wall_ns();
 		if (info->wall_ns == 0)
 			info->wall_ns = NO_CLOCK_S * KL_NS_PER_S;
-	} else if (info->tsc_base / 1000 < info->tsc_khz * FRESH_S)
+	} else if (info->tsc_base / 1000 < info->tsc_khz * FRESH_S) {
 		info->tsc_base = 0; /* the time is from when the machine was started, and so is the counter */
-}
+	}
 }
