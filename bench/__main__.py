@@ -106,8 +106,9 @@ class _Bench:
         program = ROOT / "examples/hello/build/hello"
         docker = []
         if self.docker:
-            container = _lab.docker_image(self.docker, load_source(ROOT / "examples/hello", None))
-            docker = ["docker", "-H", self.docker, "run", "--rm", container, "/hello"]
+            plan = load_source(ROOT / "examples/hello", None)
+            container = _lab.docker_image(self.docker, plan)
+            docker = ["docker", "-H", self.docker, "run", "--rm", container, *plan.entrypoint]
         for _ in range(4 * self.options.rounds):
             _cases.hello(self.samples, image, program, docker, self.tsc_khz)
 

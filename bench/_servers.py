@@ -143,7 +143,10 @@ class Qemu:
         machine = "microvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on,acpi=off"
         command = [*QEMU, "-M", f"{machine},auto-kernel-cmdline=off", "-m", str(self.memory_mib)]
         command += ["-global", "virtio-mmio.force-legacy=false", "-kernel", str(self.image)]
-        command += ["-append", f"tsc_khz={self.tsc_khz} net0=ip:{GUEST_ADDRESS}/24"]
+        command += [
+            "-append",
+            f"tsc_khz={self.tsc_khz} wall_ns={time.time_ns()} net0=ip:{GUEST_ADDRESS}/24",
+        ]
         command += ["-serial", "stdio", "-device", "isa-debug-exit,iobase=0x501,iosize=4"]
         command += _qemu_net("virtio-net-device")
         started, process = _spawn(command, self.image.parent / "qemu.log")

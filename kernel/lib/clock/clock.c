@@ -8,6 +8,7 @@
 
 #define SCALE_SHIFT 32
 #define KHZ_FALLBACK 1000000u /* a clock that runs at the wrong speed beats none; said in the log */
+#define WALL_FALLBACK_NS (1767225600 * KL_NS_PER_S) /* 2026-01-01: programs take 1970 for "not set" */
 
 static struct {
 	uint64_t tsc_start; /* the monotonic clock's zero */
@@ -54,6 +55,10 @@ int kl_clock_init(void)
 	clock.mult = (KL_NS_PER_MS << SCALE_SHIFT) / khz;
 	clock.tsc_start = kl_boot.tsc_base != 0 ? kl_boot.tsc_base : kl_arch_tsc();
 	clock.wall_ns = kl_boot.wall_ns;
+	if (clock.wall_ns == 0) {
+		kl_warn("the date is unknown: taken for 2026-01-01; pass wall_ns=");
+		clock.wall_ns = WALL_FALLBACK_NS;
+	}
 	publish();
 	return 0;
 }
