@@ -24,12 +24,9 @@ static int advise_area(struct kl_aspace *as, struct kl_area *area, uint64_t star
 		if (kl_pages_free() > kl_pages_total() / LAZY_FRACTION)
 			return 0;
 		__attribute__((fallthrough));
-	case MADV_DONTNEED:
-		aspace_clear(as, start, end);
-		return 0;
+	case MADV_DONTNEED: aspace_clear(as, start, end); return 0;
 	case MADV_POPULATE_READ:
-	case MADV_POPULATE_WRITE:
-		return populate(as, area, start, end, advice == MADV_POPULATE_WRITE);
+	case MADV_POPULATE_WRITE: return populate(as, area, start, end, advice == MADV_POPULATE_WRITE);
 	case MADV_DONTFORK:
 	case MADV_DOFORK:
 	case MADV_WIPEONFORK:
@@ -47,8 +44,7 @@ static int advise_area(struct kl_aspace *as, struct kl_area *area, uint64_t star
 			area->flags &= (uint16_t)~flag;
 		return 0;
 	}
-	default:
-		return 0;
+	default: return 0;
 	}
 }
 

@@ -21,8 +21,8 @@ struct kl_area {
 	struct kl_area *left, *right;
 	uint64_t lo, hi, gap; /* of the subtree: lowest start, highest end, largest gap between two areas */
 	uint64_t start, end;
-	struct kl_file *file; /* a reference; NULL: anonymous */
-	uint64_t offset;      /* of start in the file, bytes */
+	struct kl_file *file;        /* a reference; NULL: anonymous */
+	uint64_t offset;             /* of start in the file, bytes */
 	uint64_t next_up, next_down; /* pages at which a fault would go on from the last one */
 	const char *name;
 	uint32_t priority; /* of a treap */
@@ -54,9 +54,9 @@ struct kl_aspace {
 	uint64_t brk_start, brk;
 	uint64_t stack_top, mmap_top, program_base; /* chosen at random */
 	uint64_t stack_limit;
-	size_t resident;  /* pages that aren't the image's */
-	size_t unused;    /* entries made without PTE_SEEN, at most: their pages can be taken back while that stays so */
-	bool stale;       /* the TLB may hold what the tables no longer say */
+	size_t resident; /* pages that aren't the image's */
+	size_t unused;   /* entries made without PTE_SEEN, at most: their pages can be taken back while that stays so */
+	bool stale;      /* the TLB may hold what the tables no longer say */
 };
 
 /* [addr, addr + bytes) belongs to the program's part. Page 0 does not. */

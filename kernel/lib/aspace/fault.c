@@ -54,7 +54,8 @@ enum reason {
  * Fills an empty entry. 0, -ENOMEM, or what the file says. Ahead of a fault, only pages that never change are copied: of others, the
  * program is to see changes until it writes.
  */
-static int fill(struct kl_aspace *as, const struct kl_area *area, uint64_t va, uint64_t *pte, bool write, enum reason reason)
+static int fill(
+	struct kl_aspace *as, const struct kl_area *area, uint64_t va, uint64_t *pte, bool write, enum reason reason)
 {
 	bool shared = area->flags & AREA_SHARED, writable = true;
 	uint64_t seen = PTE_SEEN;
@@ -119,7 +120,8 @@ static int fill_one(struct kl_aspace *as, struct kl_area *area, uint64_t va, boo
 	return write && !(*pte & PTE_WRITE) ? make_writable(as, area, va, pte) : 0;
 }
 
-static void fill_range(struct kl_aspace *as, struct kl_area *area, uint64_t start, uint64_t end, bool write, enum reason reason)
+static void fill_range(
+	struct kl_aspace *as, struct kl_area *area, uint64_t start, uint64_t end, bool write, enum reason reason)
 {
 	while (start < end) {
 		uint64_t *pte = pt_entry(as->tables, start, true);
@@ -301,7 +303,8 @@ int kl_aspace_fault(struct kl_aspace *as, kl_uaddr addr, unsigned error, int *co
 void aspace_prefault(struct kl_aspace *as, struct kl_area *area, uint64_t start, uint64_t end, bool write, bool surely)
 {
 	if (surely || window_limit() > 1)
-		fill_range(as, area, start, KL_MIN(end, area->end), write && !(area->flags & AREA_SHARED), surely ? LIKELY : MAYBE);
+		fill_range(as, area, start, KL_MIN(end, area->end), write && !(area->flags & AREA_SHARED),
+			surely ? LIKELY : MAYBE);
 }
 
 void kl_aspace_populate(struct kl_aspace *as, kl_uaddr addr, uint64_t bytes, bool write)

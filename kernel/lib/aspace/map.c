@@ -83,7 +83,8 @@ int aspace_split(struct kl_aspace *as, uint64_t addr)
 
 static bool alike(const struct kl_area *a, const struct kl_area *b)
 {
-	if (a->end != b->start || a->file != b->file || a->prot != b->prot || a->flags != b->flags || a->name != b->name)
+	if (a->end != b->start || a->file != b->file || a->prot != b->prot || a->flags != b->flags ||
+		a->name != b->name)
 		return false;
 	return (a->file == NULL && !(a->flags & AREA_PHYS)) || a->offset + (a->end - a->start) == b->offset;
 }
@@ -259,12 +260,12 @@ static void map_ahead(struct kl_aspace *as, uint64_t addr, uint64_t bytes, int f
 	else if (area->file == NULL || !(flags & MAP_FIXED) || (area->flags & AREA_SHARED))
 		return;
 	else
-		aspace_prefault(as, area, addr, addr + KL_MIN(bytes, write ? FIXED_COPY_BYTES : FIXED_PREFAULT_BYTES), write,
-			true);
+		aspace_prefault(as, area, addr, addr + KL_MIN(bytes, write ? FIXED_COPY_BYTES : FIXED_PREFAULT_BYTES),
+			write, true);
 }
 
-int64_t kl_aspace_map(struct kl_aspace *as, kl_uaddr hint, uint64_t bytes, int prot, int flags, struct kl_file *file,
-	uint64_t offset)
+int64_t kl_aspace_map(
+	struct kl_aspace *as, kl_uaddr hint, uint64_t bytes, int prot, int flags, struct kl_file *file, uint64_t offset)
 {
 	struct kl_area model, *area;
 	struct kl_file *shared = NULL;
@@ -311,7 +312,8 @@ int64_t kl_aspace_map_image(struct kl_aspace *as, kl_uaddr hint, kl_phys pa, uin
 
 int64_t kl_aspace_map_stack(struct kl_aspace *as, kl_uaddr top, uint64_t bytes, int prot)
 {
-	struct kl_area model = {.flags = AREA_GROWSDOWN, .prot = prot & PROT_ALL, .name = "[stack]", .start = top - bytes};
+	struct kl_area model = {
+		.flags = AREA_GROWSDOWN, .prot = prot & PROT_ALL, .name = "[stack]", .start = top - bytes};
 
 	if (!aspace_range_ok(model.start, bytes))
 		return -ENOMEM;

@@ -54,7 +54,8 @@ static int check_remap(uint64_t old, uint64_t old_bytes, uint64_t bytes, int fla
 		return -EINVAL;
 	if (!(flags & MREMAP_FIXED))
 		return 0;
-	if ((to & (KL_PAGE_BYTES - 1)) != 0 || !aspace_range_ok(to, bytes) || (to < old + old_bytes && old < to + bytes))
+	if ((to & (KL_PAGE_BYTES - 1)) != 0 || !aspace_range_ok(to, bytes) ||
+		(to < old + old_bytes && old < to + bytes))
 		return -EINVAL;
 	return 0;
 }
@@ -72,7 +73,8 @@ static int64_t remap(struct kl_aspace *as, uint64_t old, uint64_t old_bytes, uin
 		err = kl_aspace_unmap(as, to, bytes);
 		if (err < 0)
 			return err;
-		area = area_find(&as->areas, old); /* removing may have split or merged nothing here, but costs little to look */
+		area = area_find(
+			&as->areas, old); /* removing may have split or merged nothing here, but costs little to look */
 		return old_bytes == 0 ? duplicate(as, area, old, to, bytes) : move(as, old, old_bytes, to, bytes);
 	}
 	if (old_bytes == 0) {

@@ -237,7 +237,8 @@ static int make_tables(struct kl_aspace *as, uint64_t from, uint64_t to, uint64_
 
 	for (uint64_t va = from; (run = pt_run(as->tables, &va, from + bytes, &pte)) != 0; va += run << KL_PAGE_SHIFT) {
 		for (size_t i = 0; i < run; i++) {
-			if (pte_used(pte[i]) && pt_entry(as->tables, va + (i << KL_PAGE_SHIFT) - from + to, true) == NULL)
+			if (pte_used(pte[i]) &&
+				pt_entry(as->tables, va + (i << KL_PAGE_SHIFT) - from + to, true) == NULL)
 				return -ENOMEM;
 		}
 	}

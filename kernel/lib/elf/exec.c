@@ -17,8 +17,8 @@
 #include "elf_priv.h"
 #include "kl_layout.h"
 
-#define SCRIPTS_MAX 4    /* interpreters that are scripts themselves, on the way */
-#define SCRIPT_BYTES 256 /* of its first line */
+#define SCRIPTS_MAX 4              /* interpreters that are scripts themselves, on the way */
+#define SCRIPT_BYTES 256           /* of its first line */
 #define BRK_DISTANCE_PAGES 0x1fffu /* at most, from the program's end */
 #define MAY_EXECUTE 1
 
@@ -209,7 +209,8 @@ static int map_program(const struct request *req, const char *const *envp, const
 	}
 	if (err < 0)
 		return err;
-	kl_aspace_set_brk(kl_aspace_current, start.program.high + (kl_random_u32() & BRK_DISTANCE_PAGES) * KL_PAGE_BYTES);
+	kl_aspace_set_brk(
+		kl_aspace_current, start.program.high + (kl_random_u32() & BRK_DISTANCE_PAGES) * KL_PAGE_BYTES);
 	start.segment_count = program->header.e_phnum;
 	start.exec_stack = program->exec_stack;
 	memset(regs, 0, sizeof(*regs));
@@ -222,7 +223,8 @@ static int map_program(const struct request *req, const char *const *envp, const
 	return err;
 }
 
-int kl_elf_exec(const char *path, const char *const *argv, const char *const *envp, struct kl_regs *regs, bool *committed)
+int kl_elf_exec(
+	const char *path, const char *const *argv, const char *const *envp, struct kl_regs *regs, bool *committed)
 {
 	struct elf_image program, loader;
 	struct request req;

@@ -17,8 +17,8 @@ static bool header_ok(const Elf64_Ehdr *h)
 {
 	return memcmp(h->e_ident, ELFMAG, SELFMAG) == 0 && h->e_ident[EI_CLASS] == ELFCLASS64 &&
 		h->e_ident[EI_DATA] == ELFDATA2LSB && h->e_machine == EM_X86_64 &&
-		(h->e_type == ET_EXEC || h->e_type == ET_DYN) && h->e_phentsize == sizeof(Elf64_Phdr) && h->e_phnum > 0 &&
-		h->e_phnum <= SEGMENTS_MAX;
+		(h->e_type == ET_EXEC || h->e_type == ET_DYN) && h->e_phentsize == sizeof(Elf64_Phdr) &&
+		h->e_phnum > 0 && h->e_phnum <= SEGMENTS_MAX;
 }
 
 static bool load_ok(const Elf64_Phdr *p, uint64_t file_bytes)

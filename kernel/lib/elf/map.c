@@ -11,7 +11,8 @@
 
 static int protection(const Elf64_Phdr *p)
 {
-	return (p->p_flags & PF_R ? PROT_READ : 0) | (p->p_flags & PF_W ? PROT_WRITE : 0) | (p->p_flags & PF_X ? PROT_EXEC : 0);
+	return (p->p_flags & PF_R ? PROT_READ : 0) | (p->p_flags & PF_W ? PROT_WRITE : 0) |
+		(p->p_flags & PF_X ? PROT_EXEC : 0);
 }
 
 /* Behind a segment's part of the file: zeroes to the end of its last page, then pages of memory. */
@@ -33,7 +34,8 @@ static int map_bss(const Elf64_Phdr *p, uint64_t bias, int prot)
 	end = KL_ALIGN_UP(end, KL_PAGE_BYTES);
 	if (end <= page)
 		return 0;
-	addr = kl_aspace_map(kl_aspace_current, page, end - page, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0);
+	addr = kl_aspace_map(
+		kl_aspace_current, page, end - page, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0);
 	return addr < 0 ? (int)addr : 0;
 }
 
@@ -60,7 +62,8 @@ static int64_t choose(const struct elf_image *image, uint64_t base)
 	uint64_t bytes = image->high - image->low;
 
 	if (image->header.e_type == ET_EXEC)
-		return kl_aspace_map(kl_aspace_current, image->low, bytes, PROT_NONE, flags | MAP_FIXED_NOREPLACE, NULL, 0);
+		return kl_aspace_map(
+			kl_aspace_current, image->low, bytes, PROT_NONE, flags | MAP_FIXED_NOREPLACE, NULL, 0);
 	if (base != 0) {
 		base = KL_ALIGN_UP(base, image->align);
 		return kl_aspace_map(kl_aspace_current, base, bytes, PROT_NONE, flags | MAP_FIXED_NOREPLACE, NULL, 0);

@@ -22,7 +22,7 @@
 
 #define ARGUMENT_BYTES (2u << 20) /* all strings and their pointers; execve(2): a quarter of the stack's limit */
 #define STRING_BYTES (128u << 10)
-#define STACK_BYTES (132u << 10)  /* mapped from the start, beside the strings */
+#define STACK_BYTES (132u << 10)        /* mapped from the start, beside the strings */
 #define AHEAD_BYTES (4 * KL_PAGE_BYTES) /* present from the start: the program will use them at once */
 #define SIGNAL_FRAME_BYTES 1024
 #define CLOCK_TICKS 100
@@ -32,8 +32,8 @@
 static const char platform[] = "x86_64";
 
 struct builder {
-	uint64_t at;      /* where the last string was put */
-	uint64_t *words;  /* what comes below the strings */
+	uint64_t at;     /* where the last string was put */
+	uint64_t *words; /* what comes below the strings */
 	size_t count;
 };
 

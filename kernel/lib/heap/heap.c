@@ -14,8 +14,8 @@
 
 /* At the start of a page. */
 struct slab {
-	struct kl_list link;           /* in classes[].partial while an object is free */
-	uint64_t free_map[MAP_WORDS];  /* bit set: object free */
+	struct kl_list link;          /* in classes[].partial while an object is free */
+	uint64_t free_map[MAP_WORDS]; /* bit set: object free */
 	uint16_t free_count;
 	uint16_t object_bytes;
 	uint8_t class;
@@ -27,8 +27,8 @@ struct slab {
 
 _Static_assert(sizeof(struct slab) == 64, "objects are aligned to 16 bytes");
 
-static const uint16_t class_bytes[] = {16,  32,  48,  64,  80,  96,  112, 144,  192,
-				       256, 336, 448, 576, 672, 800, 1008, 1344, SLAB_MAX};
+static const uint16_t class_bytes[] = {
+	16, 32, 48, 64, 80, 96, 112, 144, 192, 256, 336, 448, 576, 672, 800, 1008, 1344, SLAB_MAX};
 
 #define CLASSES KL_ARRAY_LEN(class_bytes)
 
@@ -67,7 +67,7 @@ static struct slab *slab_new(unsigned class)
 	}
 	slab->free_count = (uint16_t)objects;
 	slab->object_bytes = class_bytes[class];
-	slab->class = (uint8_t)class;
+	slab->class = (uint8_t) class;
 	for (unsigned w = 0; w < MAP_WORDS; w++) {
 		unsigned left = objects > w * 64 ? objects - w * 64 : 0;
 

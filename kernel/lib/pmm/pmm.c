@@ -23,12 +23,12 @@ struct page {
 
 static struct {
 	struct page *pages;
-	kl_phys base;       /* address of page 0 */
-	uint32_t fresh;     /* pages from here to count were never handed out */
+	kl_phys base;   /* address of page 0 */
+	uint32_t fresh; /* pages from here to count were never handed out */
 	uint32_t count;
 	uint32_t used_list, clean_list;
 	size_t free;
-	bool zeroed;        /* fresh pages are zero */
+	bool zeroed; /* fresh pages are zero */
 	bool (*reclaim)(void);
 } pmm;
 

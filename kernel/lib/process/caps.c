@@ -55,7 +55,8 @@ long kl_sys_capset(kl_uaddr uheader, kl_uaddr udata)
 	if (kl_copy_from_user(data, udata, (size_t)count * sizeof(data[0])) < 0)
 		return -EFAULT;
 	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
-		if ((data[i].permitted & ~proc->caps.permitted[i]) != 0 || (data[i].effective & ~data[i].permitted) != 0 ||
+		if ((data[i].permitted & ~proc->caps.permitted[i]) != 0 ||
+			(data[i].effective & ~data[i].permitted) != 0 ||
 			(data[i].inheritable & ~(proc->caps.inheritable[i] | proc->caps.permitted[i])) != 0)
 			return -EPERM;
 	}

@@ -13,8 +13,8 @@
 /* What a thread shares with its process; clone(2) without it makes a process. */
 #define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
 #define KNOWN_FLAGS                                                                                                    \
-	(THREAD_FLAGS | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | \
-		CLONE_DETACHED | CLONE_UNTRACED | CLONE_PTRACE | CLONE_IO | CSIGNAL)
+	(THREAD_FLAGS | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |                    \
+		CLONE_CHILD_SETTID | CLONE_DETACHED | CLONE_UNTRACED | CLONE_PTRACE | CLONE_IO | CSIGNAL)
 
 struct request {
 	uint64_t flags;

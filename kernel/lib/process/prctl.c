@@ -63,8 +63,7 @@ static long get(int option, unsigned long a)
 	case PR_GET_KEEPCAPS: return settings.keep_caps;
 	case PR_GET_THP_DISABLE: return settings.no_huge_pages;
 	case PR_GET_CHILD_SUBREAPER: return KL_PUT_USER(a, (int)settings.subreaper);
-	case PR_GET_TIMERSLACK:
-		return (long)(settings.timer_slack_ns != 0 ? settings.timer_slack_ns : TIMER_SLACK_NS);
+	case PR_GET_TIMERSLACK: return (long)(settings.timer_slack_ns != 0 ? settings.timer_slack_ns : TIMER_SLACK_NS);
 	case PR_GET_SECCOMP:
 	case PR_GET_SECUREBITS: return 0;
 	case PR_GET_TID_ADDRESS: return KL_PUT_USER(a, kl_current->clear_child_tid);

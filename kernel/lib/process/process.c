@@ -17,7 +17,10 @@
 #define FILES_SOFT 65536
 #define FILES_HARD 1048576
 #define STACK_BYTES (8ull << 20)
-#define UNLIMITED {RLIM_INFINITY, RLIM_INFINITY}
+#define UNLIMITED                                                                                                      \
+	{                                                                                                              \
+		RLIM_INFINITY, RLIM_INFINITY                                                                           \
+	}
 
 struct kl_process kl_process_init_data = {
 	.pid = 1,
@@ -25,22 +28,23 @@ struct kl_process kl_process_init_data = {
 	.sid = 1,
 	.threads = KL_LIST_INIT(kl_process_init_data.threads),
 	.comm = "kernlet",
-	.rlimits = {
-		[RLIMIT_CPU] = UNLIMITED,
-		[RLIMIT_FSIZE] = UNLIMITED,
-		[RLIMIT_DATA] = UNLIMITED,
-		[RLIMIT_STACK] = {STACK_BYTES, RLIM_INFINITY},
-		[RLIMIT_CORE] = {0, RLIM_INFINITY},
-		[RLIMIT_RSS] = UNLIMITED,
-		[RLIMIT_NPROC] = UNLIMITED,
-		[RLIMIT_NOFILE] = {FILES_SOFT, FILES_HARD},
-		[RLIMIT_MEMLOCK] = UNLIMITED,
-		[RLIMIT_AS] = UNLIMITED,
-		[RLIMIT_LOCKS] = UNLIMITED,
-		[RLIMIT_SIGPENDING] = {FILES_SOFT, FILES_SOFT},
-		[RLIMIT_MSGQUEUE] = {819200, 819200},
-		[RLIMIT_RTTIME] = UNLIMITED,
-	},
+	.rlimits =
+		{
+			[RLIMIT_CPU] = UNLIMITED,
+			[RLIMIT_FSIZE] = UNLIMITED,
+			[RLIMIT_DATA] = UNLIMITED,
+			[RLIMIT_STACK] = {STACK_BYTES, RLIM_INFINITY},
+			[RLIMIT_CORE] = {0, RLIM_INFINITY},
+			[RLIMIT_RSS] = UNLIMITED,
+			[RLIMIT_NPROC] = UNLIMITED,
+			[RLIMIT_NOFILE] = {FILES_SOFT, FILES_HARD},
+			[RLIMIT_MEMLOCK] = UNLIMITED,
+			[RLIMIT_AS] = UNLIMITED,
+			[RLIMIT_LOCKS] = UNLIMITED,
+			[RLIMIT_SIGPENDING] = {FILES_SOFT, FILES_SOFT},
+			[RLIMIT_MSGQUEUE] = {819200, 819200},
+			[RLIMIT_RTTIME] = UNLIMITED,
+		},
 };
 
 static struct kl_list exit_hooks = KL_LIST_INIT(exit_hooks);
@@ -68,7 +72,7 @@ void kl_process_exit(int status)
 {
 	kl_proc()->exit_status = status;
 	KL_LIST_FOR(link, &exit_hooks)
-		KL_LIST_ENTRY(link, struct kl_exit_hook, link)->fn();
+	KL_LIST_ENTRY(link, struct kl_exit_hook, link)->fn();
 	kl_console_drain();
 	kl_platform->exit(status);
 }
@@ -115,7 +119,7 @@ uint64_t kl_process_cpu_ns(const struct kl_process *proc)
 	uint64_t sum = proc->ended_cpu_ns;
 
 	KL_LIST_FOR(link, &proc->threads)
-		sum += kl_thread_cpu_ns(KL_LIST_ENTRY(link, struct kl_thread, proc_link));
+	sum += kl_thread_cpu_ns(KL_LIST_ENTRY(link, struct kl_thread, proc_link));
 	return sum;
 }
 

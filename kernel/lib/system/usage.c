@@ -12,7 +12,7 @@
 #include "system_priv.h"
 
 #define TICK_NS (KL_NS_PER_S / 100) /* of times(2): USER_HZ */
-#define FILES_LIMIT 1048576 /* as /proc/sys/fs/nr_open */
+#define FILES_LIMIT 1048576         /* as /proc/sys/fs/nr_open */
 
 _Static_assert(RLIM_NLIMITS == KL_RLIMITS, "resource limits");
 

@@ -93,9 +93,7 @@ static void call(struct input *in)
 		r = kl_sys_mremap(a, b, c, flags, number(in));
 		break;
 	}
-	case 6:
-		r = kl_sys_brk(number(in));
-		break;
+	case 6: r = kl_sys_brk(number(in)); break;
 	case 7:
 		a = number(in);
 		b = number(in);
@@ -108,8 +106,7 @@ static void call(struct input *in)
 		kl_sys_msync(a, b, byte(in));
 		kl_sys_mlock(a, b);
 		break;
-	default:
-		touch(in);
+	default: touch(in);
 	}
 	if (r > 0)
 		in->last = (uint64_t)r;

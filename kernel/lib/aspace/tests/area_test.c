@@ -40,7 +40,8 @@ static uint64_t brute_gap(unsigned pages, unsigned low, unsigned high)
 static void check(void)
 {
 	unsigned page = (unsigned)rand() % PAGES, above = page, below = page;
-	unsigned low = (unsigned)rand() % PAGES, high = low + (unsigned)rand() % (PAGES - low + 1), want = 1 + (unsigned)rand() % 40;
+	unsigned low = (unsigned)rand() % PAGES, high = low + (unsigned)rand() % (PAGES - low + 1),
+		 want = 1 + (unsigned)rand() % 40;
 
 	while (above < PAGES && owner[above] == NULL)
 		above++;

@@ -130,15 +130,24 @@ static void do_map(unsigned page, unsigned pages)
 	switch (pick(5)) {
 	case 0: file = image; break;
 	case 1: file = memory; break;
-	case 2: file = memory; shared = true; break;
-	case 3: file = readonly; shared = true; prot &= ~PROT_WRITE; break;
+	case 2:
+		file = memory;
+		shared = true;
+		break;
+	case 3:
+		file = readonly;
+		shared = true;
+		prot &= ~PROT_WRITE;
+		break;
 	default: flags |= MAP_ANONYMOUS;
 	}
 	flags |= shared ? MAP_SHARED : MAP_PRIVATE;
-	got = kl_aspace_map(kl_aspace_current, va(page), pages * KL_PAGE_BYTES, prot, flags, file, first * KL_PAGE_BYTES);
+	got = kl_aspace_map(
+		kl_aspace_current, va(page), pages * KL_PAGE_BYTES, prot, flags, file, first * KL_PAGE_BYTES);
 	CHECK(got == (int64_t)va(page));
 	for (unsigned i = 0; i < pages; i++)
-		model[page + i] = (struct model){.mapped = true, .prot = prot, .file = file, .index = first + i, .shared = shared};
+		model[page + i] = (struct model){
+			.mapped = true, .prot = prot, .file = file, .index = first + i, .shared = shared};
 }
 
 static void do_protect(unsigned page, unsigned pages)
@@ -297,18 +306,23 @@ static void test_placement(void)
 	a = kl_aspace_map(kl_aspace_current, 0, 8 * KL_PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0);
 	b = kl_aspace_map(kl_aspace_current, 0, KL_PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0);
 	CHECK(a > 0 && b == a - (int64_t)KL_PAGE_BYTES); /* below, and joined with it */
-	CHECK(kl_aspace_next_area(kl_aspace_current, &at, &info) && info.start == (uint64_t)b && info.end - info.start == 9 * KL_PAGE_BYTES);
+	CHECK(kl_aspace_next_area(kl_aspace_current, &at, &info) && info.start == (uint64_t)b &&
+		info.end - info.start == 9 * KL_PAGE_BYTES);
 	CHECK(!kl_aspace_next_area(kl_aspace_current, &at, &info));
-	low = kl_aspace_map(kl_aspace_current, 0, KL_PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, NULL, 0);
+	low = kl_aspace_map(
+		kl_aspace_current, 0, KL_PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, NULL, 0);
 	CHECK(low > 0 && low < 0x80000000);
 	CHECK(kl_aspace_map(kl_aspace_current, (uint64_t)a, KL_PAGE_BYTES, PROT_READ,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, NULL, 0) == -EEXIST);
-	CHECK(kl_aspace_map(kl_aspace_current, KL_BASE_VA, KL_PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0) == -ENOMEM);
+	CHECK(kl_aspace_map(kl_aspace_current, KL_BASE_VA, KL_PAGE_BYTES, PROT_READ,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0) == -ENOMEM);
 	CHECK(kl_aspace_map(kl_aspace_current, KL_BASE_VA - KL_PAGE_BYTES, 2 * KL_PAGE_BYTES, PROT_READ,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0) == -ENOMEM);
-	CHECK(kl_aspace_map(kl_aspace_current, 0, KL_PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0) == -EPERM);
+	CHECK(kl_aspace_map(kl_aspace_current, 0, KL_PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		      NULL, 0) == -EPERM);
 	CHECK(kl_aspace_map(kl_aspace_current, 0, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0) == -EINVAL);
-	CHECK(kl_aspace_map(kl_aspace_current, 0, UINT64_MAX - 5, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0) == -ENOMEM);
+	CHECK(kl_aspace_map(kl_aspace_current, 0, UINT64_MAX - 5, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0) ==
+		-ENOMEM);
 	CHECK(kl_aspace_unmap(kl_aspace_current, KL_DIRECT_VA, KL_PAGE_BYTES) == -EINVAL);
 	CHECK(kl_aspace_unmap(kl_aspace_current, (uint64_t)a + 1, KL_PAGE_BYTES) == -EINVAL);
 	kl_aspace_reset(kl_aspace_current);
@@ -347,8 +361,8 @@ static void test_stack_grows(void)
 	CHECK(machine_touch(top - 1000000, &value, 8, MACHINE_WRITE) == 0);
 	CHECK(machine_touch(top - (8 << 20) - 4096, &value, 8, MACHINE_WRITE) == -EFAULT);
 	/* something in the way: a gap stays */
-	CHECK(kl_aspace_map(kl_aspace_current, top - (4 << 20), KL_PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-		      NULL, 0) > 0);
+	CHECK(kl_aspace_map(kl_aspace_current, top - (4 << 20), KL_PAGE_BYTES, PROT_READ,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0) > 0);
 	CHECK(machine_touch(top - (4 << 20) + (1 << 20) - 8192, &value, 8, MACHINE_WRITE) == -EFAULT);
 	CHECK(machine_touch(top - (4 << 20) + (1 << 20) + 8192, &value, 8, MACHINE_WRITE) == 0);
 	kl_aspace_reset(kl_aspace_current);
@@ -367,7 +381,8 @@ static void test_few_faults_and_flushes(void)
 	CHECK(machine_faults - faults < 24 && machine_flushes == flushes);
 	CHECK(kl_aspace_unmap(kl_aspace_current, (uint64_t)a, 256 * KL_PAGE_BYTES) == 0);
 	CHECK(machine_flushes == flushes + 1);
-	a = kl_aspace_map(kl_aspace_current, 0, 1ul << 40, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, NULL, 0);
+	a = kl_aspace_map(
+		kl_aspace_current, 0, 1ul << 40, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, NULL, 0);
 	CHECK(a > 0 && kl_aspace_unmap(kl_aspace_current, (uint64_t)a, 1ul << 40) == 0);
 	CHECK(machine_flushes == flushes + 1); /* nothing was touched */
 	kl_aspace_reset(kl_aspace_current);
@@ -377,7 +392,8 @@ static void test_few_faults_and_flushes(void)
 static void test_out_of_memory(void)
 {
 	size_t bytes = (kl_pages_total() + 100) * KL_PAGE_BYTES;
-	int64_t a = kl_aspace_map(kl_aspace_current, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0);
+	int64_t a = kl_aspace_map(
+		kl_aspace_current, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0);
 	uint64_t at = (uint64_t)a;
 	char byte = 1;
 	int err = 0;
@@ -404,7 +420,8 @@ static void test_sparse_use(void)
 	for (unsigned i = 0; i < pages; i++) {
 		unsigned got;
 
-		CHECK(machine_touch((uint64_t)a + i * 17ul * KL_PAGE_BYTES, &got, sizeof(got), MACHINE_READ) == 0 && got == i);
+		CHECK(machine_touch((uint64_t)a + i * 17ul * KL_PAGE_BYTES, &got, sizeof(got), MACHINE_READ) == 0 &&
+			got == i);
 	}
 	kl_aspace_reset(kl_aspace_current);
 	printf("ok sparse use\n");

@@ -79,7 +79,8 @@ static uint64_t *walk(uint64_t va)
 
 static bool permits(uint64_t pte, enum machine_access access)
 {
-	return (pte & PRESENT) && !(access == MACHINE_WRITE && !(pte & WRITABLE)) && !(access == MACHINE_EXEC && (pte & NX));
+	return (pte & PRESENT) && !(access == MACHINE_WRITE && !(pte & WRITABLE)) &&
+		!(access == MACHINE_EXEC && (pte & NX));
 }
 
 /* The entry for an access that works, or 0. An entry in the TLB that permits the access is believed, whatever the tables say. */
@@ -88,7 +89,8 @@ static uint64_t translate(uint64_t va, enum machine_access access)
 	uint64_t vpn = va >> KL_PAGE_SHIFT, *pte;
 	size_t slot = (vpn ^ vpn >> 17) % TLB_ENTRIES;
 
-	if (tlb[slot].vpn == vpn && permits(tlb[slot].pte, access) && (access != MACHINE_WRITE || (tlb[slot].pte & DIRTY)))
+	if (tlb[slot].vpn == vpn && permits(tlb[slot].pte, access) &&
+		(access != MACHINE_WRITE || (tlb[slot].pte & DIRTY)))
 		return tlb[slot].pte;
 	pte = walk(va);
 	if (!permits(*pte, access))
@@ -111,7 +113,8 @@ static int translate_or_fault(uint64_t va, enum machine_access access, uint64_t 
 		if (*pte != 0)
 			return 0;
 		machine_faults++;
-		err = kl_aspace_fault(kl_aspace_current, va, errors[access] | (*walk(va) & PRESENT ? KL_FAULT_PRESENT : 0), &code);
+		err = kl_aspace_fault(
+			kl_aspace_current, va, errors[access] | (*walk(va) & PRESENT ? KL_FAULT_PRESENT : 0), &code);
 		if (err < 0)
 			return err;
 	}

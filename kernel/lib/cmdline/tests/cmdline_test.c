@@ -37,20 +37,22 @@ int main(void)
 	const char *const *argv;
 	size_t argc;
 
-	CHECK(mmap((void *)KL_DIRECT_VA, 0x10000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
-		      0) != MAP_FAILED);
+	CHECK(mmap((void *)KL_DIRECT_VA, 0x10000, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != MAP_FAILED);
 	start("");
 	CHECK(is("env", 0, NULL) && kl_cmdline_argv(&argc) == NULL);
 	printf("ok empty\n");
 
 	start("tsc_khz=2596000 env=A=1 env=B=two%20words%25 hostname=web cwd=/x%0Ay");
 	CHECK(is("tsc_khz", 0, "2596000") && is("env", 0, "A=1") && is("env", 1, "B=two words%") && is("env", 2, NULL));
-	CHECK(is("hostname", 0, "web") && is("cwd", 0, "/x\ny") && is("host", 0, NULL) && kl_cmdline_argv(&argc) == NULL);
+	CHECK(is("hostname", 0, "web") && is("cwd", 0, "/x\ny") && is("host", 0, NULL) &&
+		kl_cmdline_argv(&argc) == NULL);
 	printf("ok settings\n");
 
 	start("cwd=/ -- /bin/prog -- a%20b env=C=3 %2D%2d");
 	argv = kl_cmdline_argv(&argc);
-	CHECK(argv != NULL && argc == 5 && argv[5] == NULL && strcmp(argv[0], "/bin/prog") == 0 && strcmp(argv[1], "--") == 0);
+	CHECK(argv != NULL && argc == 5 && argv[5] == NULL && strcmp(argv[0], "/bin/prog") == 0 &&
+		strcmp(argv[1], "--") == 0);
 	CHECK(strcmp(argv[2], "a b") == 0 && strcmp(argv[3], "env=C=3") == 0 && strcmp(argv[4], "--") == 0);
 	CHECK(is("env", 0, NULL));
 	printf("ok arguments\n");

@@ -39,13 +39,18 @@ struct file {
 
 static const char *const no_strings[] = {NULL};
 
-static Elf64_Phdr *add_segment(struct file *f, unsigned type, unsigned flags, uint64_t offset, uint64_t address, uint64_t in_file,
-	uint64_t in_memory)
+static Elf64_Phdr *add_segment(struct file *f, unsigned type, unsigned flags, uint64_t offset, uint64_t address,
+	uint64_t in_file, uint64_t in_memory)
 {
 	Elf64_Phdr *p = &f->segments[f->header.e_phnum++];
 
-	*p = (Elf64_Phdr){.p_type = type, .p_flags = flags, .p_offset = offset, .p_vaddr = address, .p_filesz = in_file,
-		.p_memsz = in_memory, .p_align = PAGE};
+	*p = (Elf64_Phdr){.p_type = type,
+		.p_flags = flags,
+		.p_offset = offset,
+		.p_vaddr = address,
+		.p_filesz = in_file,
+		.p_memsz = in_memory,
+		.p_align = PAGE};
 	return p;
 }
 
@@ -113,7 +118,8 @@ static void check_segments(const struct file *f, uint64_t base)
 	for (uint64_t i = PAGE; i < 3 * PAGE + 0x800; i += 7)
 		CHECK(byte_at(base + 3 * PAGE + 0x100 + i) == 0);
 	c = 5;
-	CHECK(machine_touch(base + 5 * PAGE, &c, 1, MACHINE_WRITE) == 0 && machine_touch(base + 5 * PAGE, &c, 1, MACHINE_EXEC) == -EFAULT);
+	CHECK(machine_touch(base + 5 * PAGE, &c, 1, MACHINE_WRITE) == 0 &&
+		machine_touch(base + 5 * PAGE, &c, 1, MACHINE_EXEC) == -EFAULT);
 	CHECK(machine_touch(base + 2 * PAGE, &c, 1, MACHINE_READ) == -EFAULT);
 }
 
@@ -172,7 +178,8 @@ static void test_interpreter(void)
 	check_segments(&program, entry - 0x800);
 	check_segments(&loader, aux(regs.rsp, AT_BASE));
 	CHECK(regs.rip == aux(regs.rsp, AT_BASE) + 0x800 && regs.rip != entry && word_at(regs.rsp) == 0);
-	CHECK(exec("/prog", no_strings, no_strings, &regs) == 0 && aux(regs.rsp, AT_ENTRY) != entry); /* elsewhere each time */
+	CHECK(exec("/prog", no_strings, no_strings, &regs) == 0 &&
+		aux(regs.rsp, AT_ENTRY) != entry); /* elsewhere each time */
 	fake_vfs_clear();
 	fake_vfs_add("/prog", &program, sizeof(program));
 	CHECK(exec("/prog", no_strings, no_strings, &regs) == -ENOENT);
@@ -221,7 +228,8 @@ static void test_refused(void)
 
 	CHECK(exec("/none", no_strings, no_strings, &regs) == -ENOENT);
 	make(&f, ET_EXEC, 0x400000);
-	CHECK(try(&f, sizeof(f)) == 0 && try(&f, 2 * PAGE) == -ENOEXEC && try(&f, 10) == -ENOEXEC && try(&f, 0) == -ENOEXEC);
+	CHECK(try(&f, sizeof(f)) == 0 && try(&f, 2 * PAGE) == -ENOEXEC && try(&f, 10) == -ENOEXEC &&
+		try(&f, 0) == -ENOEXEC);
 	f.header.e_machine = EM_AARCH64;
 	CHECK(try(&f, sizeof(f)) == -ENOEXEC);
 	make(&f, ET_EXEC, 0x400000);

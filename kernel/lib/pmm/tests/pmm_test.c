@@ -37,10 +37,12 @@ static void start(bool zeroed)
 {
 	void *at = (void *)(KL_DIRECT_VA + START);
 
-	CHECK(mmap(at, PAGES * KL_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at);
+	CHECK(mmap(at, PAGES * KL_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+		at);
 	if (!zeroed)
 		memset(at, 0x5a, PAGES * KL_PAGE_BYTES);
-	kl_boot = (struct kl_boot_info){.free_start_pa = START, .ram_end_pa = START + PAGES * KL_PAGE_BYTES, .free_zeroed = zeroed};
+	kl_boot = (struct kl_boot_info){
+		.free_start_pa = START, .ram_end_pa = START + PAGES * KL_PAGE_BYTES, .free_zeroed = zeroed};
 	CHECK(kl_pmm_init() == 0);
 	memset(refs, 0, sizeof(refs));
 }

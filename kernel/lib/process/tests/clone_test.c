@@ -58,12 +58,13 @@ static void test_thread(void)
 {
 	int parent_tid = 0, child_tid = 0;
 
-	CHECK(kl_sys_clone(THREAD | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_SYSVSEM, 0x500000001000,
-		      (kl_uaddr)&parent_tid, (kl_uaddr)&child_tid, 0x500000002000) == 7);
+	CHECK(kl_sys_clone(THREAD | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_SYSVSEM,
+		      0x500000001000, (kl_uaddr)&parent_tid, (kl_uaddr)&child_tid, 0x500000002000) == 7);
 	CHECK(started == 1 && parent_tid == 7 && child_tid == 0 && made.clear_child_tid == (kl_uaddr)&child_tid);
 	CHECK(made.fs_base == 0x500000002000 && made_regs.rax == 0 && made_regs.rsp == 0x500000001000);
 	CHECK(made_regs.rbx == 11 && made_regs.rip == 12 && made_regs.vector == KL_VECTOR_SLOW_SYSCALL);
-	CHECK(kl_sys_clone(THREAD | CLONE_CHILD_SETTID, 0, 0, (kl_uaddr)&child_tid, 0) == 7 && child_tid == 7 && made_regs.rsp == 13);
+	CHECK(kl_sys_clone(THREAD | CLONE_CHILD_SETTID, 0, 0, (kl_uaddr)&child_tid, 0) == 7 && child_tid == 7 &&
+		made_regs.rsp == 13);
 	printf("ok thread\n");
 }
 
@@ -71,8 +72,10 @@ static void test_refused(void)
 {
 	unsigned before = created;
 
-	CHECK(kl_sys_clone(CLONE_THREAD | CLONE_VM, 0, 0, 0, 0) == -EINVAL && kl_sys_clone(CLONE_SIGHAND, 0, 0, 0, 0) == -EINVAL);
-	CHECK(kl_sys_clone(17, 0, 0, 0, 0) == -ENOSYS && kl_sys_clone(CLONE_VM | CLONE_VFORK | 17, 0, 0, 0, 0) == -ENOSYS);
+	CHECK(kl_sys_clone(CLONE_THREAD | CLONE_VM, 0, 0, 0, 0) == -EINVAL &&
+		kl_sys_clone(CLONE_SIGHAND, 0, 0, 0, 0) == -EINVAL);
+	CHECK(kl_sys_clone(17, 0, 0, 0, 0) == -ENOSYS &&
+		kl_sys_clone(CLONE_VM | CLONE_VFORK | 17, 0, 0, 0, 0) == -ENOSYS);
 	CHECK(kl_sys_clone(THREAD | CLONE_NEWNS, 0, 0, 0, 0) == -ENOSYS);
 	CHECK(kl_sys_clone(THREAD | CLONE_SETTLS, 0, 0, 0, UINT64_MAX) == -EPERM && created == before);
 	CHECK(kl_sys_clone(THREAD | CLONE_PARENT_SETTID, 0, 8, 0, 0) == -EFAULT && discarded == 1);

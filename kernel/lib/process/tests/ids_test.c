@@ -49,7 +49,8 @@ static void test_root_may_become_anybody(void)
 	become(0, 0, 0);
 	CHECK(kl_sys_setuid(33) == 0 && is(33, 33, 33) && kl_sys_setuid(0) == -EPERM);
 	become(0, 0, 0);
-	CHECK(kl_sys_setreuid(KEEP, 5) == 0 && is(0, 5, 5) && kl_proc()->caps.effective[0] == 0 && kl_proc()->caps.permitted[0] != 0);
+	CHECK(kl_sys_setreuid(KEEP, 5) == 0 && is(0, 5, 5) && kl_proc()->caps.effective[0] == 0 &&
+		kl_proc()->caps.permitted[0] != 0);
 	CHECK(kl_sys_setreuid(KEEP, 0) == 0 && is(0, 0, 5) && kl_proc()->caps.effective[0] != 0);
 	CHECK(kl_sys_setuid(KEEP) == -EINVAL && kl_sys_setgid(KEEP) == -EINVAL);
 	printf("ok root\n");
@@ -59,7 +60,8 @@ static void test_others_may_swap(void)
 {
 	become(10, 11, 12);
 	CHECK(kl_sys_setresuid(12, 10, 11) == 0 && is(12, 10, 11));
-	CHECK(kl_sys_setresuid(0, KEEP, KEEP) == -EPERM && kl_sys_setresuid(KEEP, 13, KEEP) == -EPERM && is(12, 10, 11));
+	CHECK(kl_sys_setresuid(0, KEEP, KEEP) == -EPERM && kl_sys_setresuid(KEEP, 13, KEEP) == -EPERM &&
+		is(12, 10, 11));
 	CHECK(kl_sys_setuid(11) == 0 && is(12, 11, 11));
 	CHECK(kl_sys_setreuid(11, KEEP) == 0 && is(11, 11, 11));
 	CHECK(kl_sys_setreuid(12, KEEP) == -EPERM);
@@ -88,7 +90,8 @@ static void test_groups(void)
 	become(0, 0, 0);
 	CHECK(kl_sys_setgroups(3, (kl_uaddr)in) == 0 && kl_sys_getgroups(0, 0) == 3);
 	CHECK(kl_sys_getgroups(2, (kl_uaddr)out) == -EINVAL && kl_sys_getgroups(3, (kl_uaddr)out) == 3 && out[2] == 9);
-	CHECK(kl_sys_setgroups(-1, 0) == -EINVAL && kl_sys_setgroups(65537, 0) == -EINVAL && kl_sys_setgroups(2, 8) == -EFAULT);
+	CHECK(kl_sys_setgroups(-1, 0) == -EINVAL && kl_sys_setgroups(65537, 0) == -EINVAL &&
+		kl_sys_setgroups(2, 8) == -EFAULT);
 	CHECK(kl_sys_getgroups(0, 0) == 3 && kl_sys_setgroups(0, 0) == 0 && kl_sys_getgroups(0, 0) == 0);
 	become(1, 1, 1);
 	CHECK(kl_sys_setgroups(0, 0) == -EPERM);
@@ -122,7 +125,8 @@ static void test_process_groups(void)
 	struct kl_process *p = kl_proc();
 
 	p->pid = p->pgid = p->sid = 1;
-	CHECK(kl_sys_setsid() == -EPERM && kl_sys_setpgid(0, 0) == -EPERM && kl_sys_getpgid(1) == 1 && kl_sys_getpgid(2) == -ESRCH);
+	CHECK(kl_sys_setsid() == -EPERM && kl_sys_setpgid(0, 0) == -EPERM && kl_sys_getpgid(1) == 1 &&
+		kl_sys_getpgid(2) == -ESRCH);
 	CHECK(kl_sys_setpgid(0, -1) == -EINVAL && kl_sys_setpgid(5, 0) == -ESRCH && kl_sys_getsid(0) == 1);
 	printf("ok process groups\n");
 }

@@ -29,8 +29,9 @@ long kl_sys_getrandom(kl_uaddr buf, size_t n, unsigned flags);
 static void test_block(void)
 {
 	static const uint32_t counter_nonce[4] = {1, 0x09000000, 0x4a000000, 0};
-	static const uint32_t want[16] = {0xe4e7f110, 0x15593bd1, 0x1fdd0f50, 0xc47120a3, 0xc7f4d1c7, 0x0368c033, 0x9aaa2204,
-		0x4e6cd4c3, 0x466482d2, 0x09aa9f07, 0x05d7c214, 0xa2028bd9, 0xd19c12b5, 0xb94e16de, 0xe883d0cb, 0x4e3c50a2};
+	static const uint32_t want[16] = {0xe4e7f110, 0x15593bd1, 0x1fdd0f50, 0xc47120a3, 0xc7f4d1c7, 0x0368c033,
+		0x9aaa2204, 0x4e6cd4c3, 0x466482d2, 0x09aa9f07, 0x05d7c214, 0xa2028bd9, 0xd19c12b5, 0xb94e16de,
+		0xe883d0cb, 0x4e3c50a2};
 	uint32_t key[8], out[16];
 
 	for (unsigned i = 0; i < 32; i++)
@@ -83,8 +84,8 @@ static void test_getrandom(void)
 
 int main(void)
 {
-	CHECK(mmap((void *)KL_DIRECT_VA, 0x10000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
-		      0) != MAP_FAILED);
+	CHECK(mmap((void *)KL_DIRECT_VA, 0x10000, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != MAP_FAILED);
 	memset(kl_boot.seed, 1, sizeof(kl_boot.seed));
 	memset((void *)(KL_DIRECT_VA + KL_BOOT_INFO_PA), 1, sizeof(kl_boot));
 	test_block();

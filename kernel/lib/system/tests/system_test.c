@@ -74,9 +74,12 @@ static void test_names(void)
 	struct utsname names;
 
 	CHECK(kl_system_init() == 0 && kl_sys_uname((kl_uaddr)&names) == 0);
-	CHECK(strcmp(names.sysname, "Linux") == 0 && strcmp(names.nodename, "from-cmdline") == 0 && strcmp(names.machine, "x86_64") == 0);
-	CHECK(kl_sys_sethostname((kl_uaddr) "short", 3) == 0 && kl_sys_uname((kl_uaddr)&names) == 0 && strcmp(names.nodename, "sho") == 0);
-	CHECK(kl_sys_sethostname((kl_uaddr) "x", 65) == -EINVAL && kl_sys_sethostname(8, 3) == -EFAULT && kl_sys_uname(8) == -EFAULT);
+	CHECK(strcmp(names.sysname, "Linux") == 0 && strcmp(names.nodename, "from-cmdline") == 0 &&
+		strcmp(names.machine, "x86_64") == 0);
+	CHECK(kl_sys_sethostname((kl_uaddr) "short", 3) == 0 && kl_sys_uname((kl_uaddr)&names) == 0 &&
+		strcmp(names.nodename, "sho") == 0);
+	CHECK(kl_sys_sethostname((kl_uaddr) "x", 65) == -EINVAL && kl_sys_sethostname(8, 3) == -EFAULT &&
+		kl_sys_uname(8) == -EFAULT);
 	kl_proc()->euid = 5;
 	CHECK(kl_sys_setdomainname((kl_uaddr) "x", 1) == -EPERM);
 	kl_proc()->euid = 0;
@@ -89,7 +92,8 @@ static void test_limits(void)
 
 	kl_proc()->rlimits[RLIMIT_NOFILE].soft = 10;
 	kl_proc()->rlimits[RLIMIT_NOFILE].hard = 1000;
-	CHECK(kl_sys_prlimit64(0, RLIMIT_NOFILE, (kl_uaddr)&limit, (kl_uaddr)&got) == 0 && got.rlim_cur == 10 && got.rlim_max == 1000);
+	CHECK(kl_sys_prlimit64(0, RLIMIT_NOFILE, (kl_uaddr)&limit, (kl_uaddr)&got) == 0 && got.rlim_cur == 10 &&
+		got.rlim_max == 1000);
 	CHECK(kl_sys_getrlimit(RLIMIT_NOFILE, (kl_uaddr)&got) == 0 && got.rlim_cur == 100 && got.rlim_max == 200);
 	limit.rlim_cur = 300;
 	CHECK(kl_sys_setrlimit(RLIMIT_NOFILE, (kl_uaddr)&limit) == -EINVAL);
@@ -112,13 +116,15 @@ static void test_usage(void)
 	struct sysinfo info;
 	struct tms times;
 
-	CHECK(kl_sys_getrusage(RUSAGE_SELF, (kl_uaddr)&usage) == 0 && usage.ru_utime.tv_sec == 2 && usage.ru_utime.tv_usec == 500000);
+	CHECK(kl_sys_getrusage(RUSAGE_SELF, (kl_uaddr)&usage) == 0 && usage.ru_utime.tv_sec == 2 &&
+		usage.ru_utime.tv_usec == 500000);
 	CHECK(usage.ru_maxrss == 400 && kl_sys_getrusage(1, (kl_uaddr)&usage) == 0 && usage.ru_utime.tv_sec == 1);
 	CHECK(kl_sys_getrusage(RUSAGE_CHILDREN, (kl_uaddr)&usage) == 0 && usage.ru_utime.tv_sec == 0);
 	CHECK(kl_sys_getrusage(9, (kl_uaddr)&usage) == -EINVAL);
 	kl_host_now_ns = 7000000000;
 	CHECK(kl_sys_times((kl_uaddr)&times) == 700 && times.tms_utime == 250 && kl_sys_times(0) == 700);
-	CHECK(kl_sys_sysinfo((kl_uaddr)&info) == 0 && info.uptime == 7 && info.mem_unit == 1 && info.freeram <= info.totalram);
+	CHECK(kl_sys_sysinfo((kl_uaddr)&info) == 0 && info.uptime == 7 && info.mem_unit == 1 &&
+		info.freeram <= info.totalram);
 	printf("ok usage\n");
 }
 
@@ -128,7 +134,8 @@ static void test_scheduling(void)
 	uint64_t mask[2] = {0};
 
 	CHECK(kl_sys_sched_getaffinity(0, 8, (kl_uaddr)mask) == 8 && mask[0] == 1);
-	CHECK(kl_sys_sched_getaffinity(0, 4, (kl_uaddr)mask) == -EINVAL && kl_sys_sched_getaffinity(55, 8, (kl_uaddr)mask) == -ESRCH);
+	CHECK(kl_sys_sched_getaffinity(0, 4, (kl_uaddr)mask) == -EINVAL &&
+		kl_sys_sched_getaffinity(55, 8, (kl_uaddr)mask) == -ESRCH);
 	mask[0] = 2;
 	CHECK(kl_sys_sched_setaffinity(0, 8, (kl_uaddr)mask) == -EINVAL);
 	mask[0] = 3;

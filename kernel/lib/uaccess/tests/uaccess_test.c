@@ -48,7 +48,8 @@ static void test_copies(void)
 	for (size_t n = 0; n < sizeof(from); n++) {
 		memset(user, 0, 2 * PAGE);
 		memset(to, 0, sizeof(to));
-		CHECK(kl_copy_to_user((kl_uaddr)user + 5, from, n) == 0 && memcmp(user + 5, from, n) == 0 && user[5 + n] == 0);
+		CHECK(kl_copy_to_user((kl_uaddr)user + 5, from, n) == 0 && memcmp(user + 5, from, n) == 0 &&
+			user[5 + n] == 0);
 		CHECK(kl_copy_from_user(to, (kl_uaddr)user + 5, n) == 0 && memcmp(to, from, n) == 0);
 		CHECK(n == sizeof(to) || to[n] == 0);
 		CHECK(kl_zero_user((kl_uaddr)user + 5, n) == 0);
@@ -107,7 +108,8 @@ static void test_strings(void)
 
 static void test_iterators(void)
 {
-	struct kl_iovec iov[] = {{(kl_uaddr)user, 3}, {(kl_uaddr)user + 10, 0}, {(kl_uaddr)user + 20, 100}, {(kl_uaddr)user + 2 * PAGE - 2, 8}};
+	struct kl_iovec iov[] = {{(kl_uaddr)user, 3}, {(kl_uaddr)user + 10, 0}, {(kl_uaddr)user + 20, 100},
+		{(kl_uaddr)user + 2 * PAGE - 2, 8}};
 	struct kl_iovec huge[] = {{0, INT64_MAX}, {0, 1}};
 	char data[200], back[200];
 	struct kl_iter it;
@@ -118,11 +120,14 @@ static void test_iterators(void)
 	CHECK(kl_iter_iov(&it, iov, 4) == 0 && it.left == 111);
 	CHECK(kl_iter_write(&it, data, 2) == 0 && kl_iter_write(&it, data + 2, 50) == 0 && it.left == 59);
 	CHECK(kl_iter_write(&it, data + 52, 59) == -EFAULT && it.left == 6);
-	CHECK(user[0] == 1 && user[2] == 3 && user[3] == 0 && user[20] == 4 && user[119] == 103 && user[2 * PAGE - 1] == 105);
-	CHECK(kl_iter_iov(&it, iov, 3) == 0 && kl_iter_read(&it, back, 103) == 0 && memcmp(back, data, 103) == 0 && it.left == 0);
+	CHECK(user[0] == 1 && user[2] == 3 && user[3] == 0 && user[20] == 4 && user[119] == 103 &&
+		user[2 * PAGE - 1] == 105);
+	CHECK(kl_iter_iov(&it, iov, 3) == 0 && kl_iter_read(&it, back, 103) == 0 && memcmp(back, data, 103) == 0 &&
+		it.left == 0);
 	CHECK(kl_iter_iov(&it, huge, 2) == -EINVAL);
 	kl_iter_kernel(&it, back, 10);
-	CHECK(kl_iter_write(&it, data, 4) == 0 && kl_iter_zero(&it, 6) == 0 && it.left == 0 && back[3] == 4 && back[9] == 0);
+	CHECK(kl_iter_write(&it, data, 4) == 0 && kl_iter_zero(&it, 6) == 0 && it.left == 0 && back[3] == 4 &&
+		back[9] == 0);
 	kl_iter_user(&it, (kl_uaddr)user, 8);
 	CHECK(kl_iter_zero(&it, 8) == 0 && user[0] == 0);
 	printf("ok iterators\n");
@@ -132,7 +137,8 @@ int main(void)
 {
 	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
 
-	user = mmap((void *)0x500000000000, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	user = mmap((void *)0x500000000000, 3 * PAGE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	CHECK(user != MAP_FAILED && munmap(user + 2 * PAGE, PAGE) == 0);
 	CHECK(sigaction(SIGSEGV, &action, NULL) == 0);
 	test_copies();

@@ -93,7 +93,8 @@ static void test_tables(void)
 
 	CHECK(memcmp(image, ELFMAG, SELFMAG) == 0 && ((const Elf64_Ehdr *)image)->e_type == ET_DYN);
 	CHECK(base->vd_flags == VER_FLG_BASE && base->vd_hash == elf_hash("linux-vdso.so.1"));
-	CHECK(strcmp(image + dynamic(DT_STRTAB) + dynamic(DT_SONAME), "linux-vdso.so.1") == 0 && dynamic(DT_VERDEFNUM) == 2);
+	CHECK(strcmp(image + dynamic(DT_STRTAB) + dynamic(DT_SONAME), "linux-vdso.so.1") == 0 &&
+		dynamic(DT_VERDEFNUM) == 2);
 	CHECK(find("__vdso_none") == NULL);
 	printf("ok tables\n");
 }
@@ -109,14 +110,17 @@ static void test_clock_gettime(void)
 	data->mult = 1ull << 32;
 	data->wall_ns = 1700000000999999999ull;
 	CHECK(gettime(CLOCK_MONOTONIC, &ts) == 0 && (ts.tv_sec == 5 || ts.tv_sec == 6) && ts.tv_nsec < 1000000000);
-	CHECK(gettime(CLOCK_REALTIME, &ts) == 0 && (ts.tv_sec == 1700000005 || ts.tv_sec == 1700000006 || ts.tv_sec == 1700000007));
-	CHECK(gettime(CLOCK_BOOTTIME, &ts) == 0 && ts.tv_sec < 100 && gettime(CLOCK_REALTIME_COARSE, &ts) == 0 && ts.tv_sec > 1700000000);
+	CHECK(gettime(CLOCK_REALTIME, &ts) == 0 &&
+		(ts.tv_sec == 1700000005 || ts.tv_sec == 1700000006 || ts.tv_sec == 1700000007));
+	CHECK(gettime(CLOCK_BOOTTIME, &ts) == 0 && ts.tv_sec < 100 && gettime(CLOCK_REALTIME_COARSE, &ts) == 0 &&
+		ts.tv_sec > 1700000000);
 	for (unsigned i = 0; i < 1000; i++) {
 		CHECK(gettime(CLOCK_MONOTONIC, &ts) == 0);
 		CHECK(ts.tv_sec > last.tv_sec || (ts.tv_sec == last.tv_sec && ts.tv_nsec >= last.tv_nsec));
 		last = ts;
 	}
-	CHECK(getres(CLOCK_MONOTONIC, &ts) == 0 && ts.tv_sec == 0 && ts.tv_nsec == 1 && getres(CLOCK_REALTIME, NULL) == 0);
+	CHECK(getres(CLOCK_MONOTONIC, &ts) == 0 && ts.tv_sec == 0 && ts.tv_nsec == 1 &&
+		getres(CLOCK_REALTIME, NULL) == 0);
 	data->mult = (1000000ull << 32) / 2596000; /* 2.596 GHz */
 	data->tsc_start = __rdtsc() - 2596000ull * 3600000;
 	CHECK(gettime(CLOCK_MONOTONIC, &ts) == 0 && (ts.tv_sec == 3599 || ts.tv_sec == 3600));

@@ -18,19 +18,20 @@ void kl_aspace_reset(struct kl_aspace *as);
 
 /* As mmap(2) etc. with the program's own semantics; address or -errno. file is not consumed. */
 int64_t kl_aspace_map(struct kl_aspace *as, kl_uaddr hint, uint64_t bytes, int prot, int flags, struct kl_file *file,
-		      uint64_t offset);
+	uint64_t offset);
 int kl_aspace_unmap(struct kl_aspace *as, kl_uaddr addr, uint64_t bytes);
 int kl_aspace_protect(struct kl_aspace *as, kl_uaddr addr, uint64_t bytes, int prot);
 /* mremap(2): address or -errno. */
 int64_t kl_aspace_remap(struct kl_aspace *as, kl_uaddr old, uint64_t old_bytes, uint64_t bytes, int flags, kl_uaddr to);
 int kl_aspace_advise(struct kl_aspace *as, kl_uaddr addr, uint64_t bytes, int advice); /* madvise(2) */
-kl_uaddr kl_aspace_brk(struct kl_aspace *as, kl_uaddr addr); /* the end of brk's memory after the call, as brk(2) */
+kl_uaddr kl_aspace_brk(struct kl_aspace *as, kl_uaddr addr);     /* the end of brk's memory after the call, as brk(2) */
 bool kl_aspace_is_resident(struct kl_aspace *as, kl_uaddr addr); /* mincore(2) */
 /*
  * Maps pages of the image itself (the vDSO) at an address of the library OS's choice, near hint if that is not 0. name: kept, not
  * copied. Address or -ENOMEM.
  */
-int64_t kl_aspace_map_image(struct kl_aspace *as, kl_uaddr hint, kl_phys pa, uint64_t bytes, int prot, const char *name);
+int64_t kl_aspace_map_image(
+	struct kl_aspace *as, kl_uaddr hint, kl_phys pa, uint64_t bytes, int prot, const char *name);
 /* The main stack: ends at top, grows down when it is touched below. Its lowest address, or -ENOMEM. */
 int64_t kl_aspace_map_stack(struct kl_aspace *as, kl_uaddr top, uint64_t bytes, int prot);
 /* Faults [addr, addr + bytes) in, as if the program had read, or written. No error: what cannot be had now faults later. */

@@ -10,7 +10,8 @@
  * Replaces what the current address space holds by the program at path, and sets *regs so that it starts. path, argv and envp (both
  * end with NULL) are the library OS's. 0 or -errno; once the old program is gone there is no way back, and *committed says so.
  */
-int kl_elf_exec(const char *path, const char *const *argv, const char *const *envp, struct kl_regs *regs, bool *committed);
+int kl_elf_exec(
+	const char *path, const char *const *argv, const char *const *envp, struct kl_regs *regs, bool *committed);
 
 /* Starts the first program: the image's, unless the command line names another. It ends the VM if there is none. */
 int kl_process_start_init(void);

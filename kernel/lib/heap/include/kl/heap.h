@@ -6,8 +6,8 @@
 #include <kl/types.h>
 
 void *kl_malloc(size_t bytes) KL_MUST_CHECK;
-void *kl_zalloc(size_t bytes) KL_MUST_CHECK; /* zeroed */
+void *kl_zalloc(size_t bytes) KL_MUST_CHECK;             /* zeroed */
 void *kl_realloc(void *old, size_t bytes) KL_MUST_CHECK; /* on NULL, old is still valid */
-void kl_free(void *p); /* NULL: no effect */
+void kl_free(void *p);                                   /* NULL: no effect */
 
 #endif

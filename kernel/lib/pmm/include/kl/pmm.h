@@ -21,7 +21,7 @@ kl_phys kl_page_alloc_fresh(void) KL_MUST_CHECK;
 kl_phys kl_pages_alloc(size_t pages, size_t align_pages) KL_MUST_CHECK;
 /* Pages of the image (root file system, library OS) may be passed too: they are never freed. */
 void kl_page_get(kl_phys page);
-void kl_page_put(kl_phys page); /* the last reference frees it */
+void kl_page_put(kl_phys page);      /* the last reference frees it */
 unsigned kl_page_refs(kl_phys page); /* UINT32_MAX: a page of the image */
 
 /* A word for the use of whoever allocated the page; undefined at first. Not for pages of the image. */

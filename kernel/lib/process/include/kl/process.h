@@ -19,21 +19,25 @@ struct kl_process {
 	struct kl_list threads; /* kl_thread.proc_link */
 	unsigned threads_count;
 	struct kl_aspace *aspace;
-	struct kl_fdtable *fds;  /* vfs */
-	struct kl_fsinfo *fs;    /* vfs: root, working directory, umask */
+	struct kl_fdtable *fds; /* vfs */
+	struct kl_fsinfo *fs;   /* vfs: root, working directory, umask */
 	struct kl_signal_process *sig;
 	uint32_t uid, euid, suid, gid, egid, sgid;
-	struct { uint64_t soft, hard; } rlimits[KL_RLIMITS]; /* by RLIMIT_* */
+	struct {
+		uint64_t soft, hard;
+	} rlimits[KL_RLIMITS]; /* by RLIMIT_* */
 	char comm[16];
-	char *exe;   /* path of the program */
+	char *exe;        /* path of the program */
 	uint32_t *groups; /* supplementary, groups_count of them */
 	unsigned groups_count;
-	struct { uint32_t effective[2], permitted[2], inheritable[2]; } caps; /* capabilities(7) */
+	struct {
+		uint32_t effective[2], permitted[2], inheritable[2];
+	} caps; /* capabilities(7) */
 	int nice;
-	uint64_t ended_cpu_ns; /* of threads that have ended */
-	unsigned persona; /* personality(2) */
+	uint64_t ended_cpu_ns;                           /* of threads that have ended */
+	unsigned persona;                                /* personality(2) */
 	kl_uaddr arg_start, arg_end, env_start, env_end; /* on its stack, for /proc */
-	uint64_t auxv[48]; /* pairs, up to AT_NULL */
+	uint64_t auxv[48];                               /* pairs, up to AT_NULL */
 	int exit_status;
 };
 

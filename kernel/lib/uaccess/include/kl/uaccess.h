@@ -34,9 +34,9 @@ struct kl_iovec {
 struct kl_iter {
 	const struct kl_iovec *iov; /* NULL: kernel buffer */
 	void *kernel;
-	size_t count;   /* ranges from iov on */
-	size_t offset;  /* into iov[0], or into kernel */
-	size_t left;    /* bytes, in all */
+	size_t count;        /* ranges from iov on */
+	size_t offset;       /* into iov[0], or into kernel */
+	size_t left;         /* bytes, in all */
 	struct kl_iovec one; /* used when there is one range only */
 };
 
