@@ -77,7 +77,7 @@
 
 /* The monitor's registers: 32-bit writes at KL_MONITOR_PA + offset. */
 #define KL_MONITOR_PA 0xd0000000
-#define KL_REG_WAIT 0x00     /* block until a device has news or kl_shared.wait_ns has passed */
+#define KL_REG_WAIT 0x00     /* block until a device has news or kl_shared.wait_ns has passed; notifies network queues */
 #define KL_REG_EXIT 0x04     /* end the VM; value: exit status, 0 to 255 */
 #define KL_REG_ACTIVATE 0x08 /* take over value entries of kl_virtio_setup[]; each entry's result is filled in */
 #define KL_REG_LOG 0x0c      /* value bytes of text lie in the log buffer */

@@ -33,6 +33,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
 		kl_call_raise(&signalled->call);
 	} else if (info->si_code == SI_TIMER) {
 		signalled->tick_due = 1;
+	} else {
+		signalled->kicked = 1;
 	}
 	/* Whether KVM_RUN is running or about to: it returns EINTR. */
 	signalled->vm->run->immediate_exit = 1;
@@ -113,8 +115,14 @@ void kl_vcpu_wait(struct kl_vcpu *vcpu)
 
 	vcpu->counters.waits++;
 	kl_worker_wait_for_news(vcpu->worker, &vcpu->call, deadline_ns, interrupted, vcpu);
-	/* The guest looks at everything now: an old tick tells it nothing. */
+	/*
+	 * The guest looks at everything now: an old tick tells it nothing. The order makes sure that no other signal gets lost:
+	 * its handler sets immediate_exit last.
+	 */
 	vcpu->tick_due = 0;
+	vcpu->vm->run->immediate_exit = 0;
+	if (vcpu->stop_signal || vcpu->kicked)
+		vcpu->vm->run->immediate_exit = 1;
 	if (!vcpu->ticking)
 		set_ticking(vcpu, true);
 }
@@ -187,7 +195,10 @@ static int after_signal(struct kl_vcpu *vcpu)
 	vcpu->vm->run->immediate_exit = 0;
 	if (vcpu->stop_signal)
 		return 0;
-	serve(vcpu);
+	if (vcpu->kicked) {
+		vcpu->kicked = 0;
+		serve(vcpu);
+	}
 	if (!vcpu->tick_due)
 		return 0;
 	vcpu->tick_due = 0;

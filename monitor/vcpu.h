@@ -42,6 +42,7 @@ struct kl_vcpu {
 	bool ticking;
 	/* Set by signal handlers. */
 	volatile sig_atomic_t tick_due;
+	volatile sig_atomic_t kicked; /* the control socket wants something */
 	volatile int stop_signal;
 
 	/* Between the control socket and the processor's thread. */

@@ -211,3 +211,16 @@ def assert_refused(data: bytes | bytearray, folder: Path) -> None:
     assert done.status == 125
     assert "not a kernlet" in done.log
     assert len(done.log.splitlines()) == 1
+
+
+def test_image_that_shrinks_while_it_runs_ends_the_vm_with_a_reason(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(build_guest("script").read_bytes())
+    # waits 0.3 s, and then touches a page that it had no reason to touch before
+    script = ["--cmdline", "t 11e1a300 j 100000101800"]
+    vm = subprocess.Popen(command(image, *script), stderr=subprocess.PIPE)
+    time.sleep(0.1)
+    os.truncate(image, 0x1000)
+    _, log = vm.communicate(timeout=10)
+    assert vm.returncode == 125
+    assert b"kernlet-monitor: " in log
