@@ -15,7 +15,7 @@ enum { QUEUE_RX, QUEUE_TX };
 
 #define RX_ENTRIES_MAX 256u
 #define TX_ENTRIES_MAX 256u
-#define RX_FIRST 32u /* buffers given to the device at first; more when it uses them up */
+#define RX_FIRST 36u /* buffers given to the device at first: the largest frame fits; more when it uses them up */
 #define RX_LOW 8u    /* with fewer, frames are copied rather than handed up, so that reception never ends */
 #define RX_BYTES 2048u
 #define TX_SEGS_MAX 40u /* buffers of a frame, without the header */
@@ -34,6 +34,8 @@ struct rx_buffer {
 #define RX_ROOM (RX_BYTES - (uint32_t)sizeof(struct rx_buffer))
 
 _Static_assert(RX_ROOM >= sizeof(struct virtio_net_hdr_v1) + 1518, "a frame and its header in one buffer");
+/* A device that waits for room for a frame of 64 KiB (merged segments, or a large MTU) must get it without being asked twice. */
+_Static_assert(RX_FIRST * RX_ROOM >= sizeof(struct virtio_net_hdr_v1) + 14 + 65535, "the largest frame fits at first");
 
 struct net {
 	struct kl_netif nif;
