@@ -98,12 +98,11 @@ static unsigned score(const struct udp *u, const struct kl_ipv4_info *info, uint
 	return points;
 }
 
-/* The packet, which the caller keeps, is at its UDP header. */
+/* The packet begins with its IP header; takes over the reference. */
 static void deliver(struct udp *u, struct kl_pbuf *packet)
 {
 	uint32_t size;
 
-	kl_pbuf_get(packet);
 	if (packet->total <= COMPACT_MAX && packet->total * 4 < udp_truesize(packet)) {
 		struct kl_pbuf *copy = kl_pbuf_copy(packet, 0);
 
@@ -122,7 +121,7 @@ static void deliver(struct udp *u, struct kl_pbuf *packet)
 	kl_waitq_wake(&u->sock.wait, EPOLLIN | EPOLLRDNORM);
 }
 
-/* To everybody who wants it; each gets a copy of its own but the queue of one. */
+/* To everybody who wants it, a copy each. */
 static void deliver_group(struct kl_pbuf *packet, const struct kl_ipv4_info *info, uint16_t local_port, uint16_t remote_port)
 {
 	KL_LIST_FOR_SAFE(link, bucket_of(local_port)) {
@@ -135,7 +134,6 @@ static void deliver_group(struct kl_pbuf *packet, const struct kl_ipv4_info *inf
 		if (copy == NULL)
 			return;
 		deliver(u, copy);
-		kl_pbuf_put(copy);
 	}
 }
 
@@ -216,10 +214,11 @@ static void udp_input(struct kl_pbuf *packet, const struct kl_ipv4_info *info)
 	}
 	/* Back to the IP header, which says where it came from. */
 	kl_pbuf_push(packet, (size_t)(packet->data - packet->start) - packet->l3);
-	if (u != NULL)
+	if (u != NULL) {
 		deliver(u, packet);
-	else
-		deliver_group(packet, info, local_port, remote_port);
+		return;
+	}
+	deliver_group(packet, info, local_port, remote_port);
 out:
 	kl_pbuf_put(packet);
 }

@@ -35,7 +35,7 @@ static bool start(struct client *c, const struct client_plan *plan)
 	struct kl_sockaddr address = app_address(plan->ip, plan->port);
 	int err;
 
-	*c = (struct client){.sock = app_socket(), .ready = true};
+	*c = (struct client){.sock = app_socket(KL_SOCK_STREAM), .ready = true};
 	if (c->sock == NULL)
 		return false;
 	c->waiter.wake = wake;

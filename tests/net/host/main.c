@@ -18,6 +18,8 @@ int kl_ipv4_init(void);
 int kl_icmp_init(void);
 int kl_inet_init(void);
 int kl_tcp_init(void);
+int kl_udp_init(void);
+int kl_dhcp_init(void);
 int kl_loopback_init(void);
 
 static volatile sig_atomic_t stop;
@@ -84,6 +86,14 @@ static int finish(void)
 	return 0;
 }
 
+static void print_configuration(struct kl_netif *nif)
+{
+	char address[16], mask[16], dns[16];
+
+	printf("address %s mask %s dns %s\n", kl_net_format_address(nif->address_be, address),
+		kl_net_format_address(nif->mask_be, mask), kl_net_format_address(kl_net_dns(0), dns));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"tap", 1, NULL, 't'}, {"net", 1, NULL, 'n'}, {"offload", 0, NULL, 'o'},
@@ -94,6 +104,7 @@ int main(int argc, char **argv)
 	static const uint8_t mac[6] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
 	struct impairment impairment = {.seed = 1, .reorder_ms = 5};
 	struct client_plan plan = {.connections = 1, .parallel = 1};
+	struct kl_netif *nif;
 	const char *tap = NULL;
 	char *colon;
 	bool offload = false;
@@ -131,11 +142,14 @@ int main(int argc, char **argv)
 	signal(SIGTERM, on_signal);
 	signal(SIGINT, on_signal);
 	if (kl_net_init() != 0 || kl_arp_init() != 0 || kl_ipv4_init() != 0 || kl_icmp_init() != 0 || kl_inet_init() != 0 ||
-		kl_tcp_init() != 0)
+		kl_tcp_init() != 0 || kl_udp_init() != 0)
 		return 1;
-	device_open(tap, mac, offload, &impairment);
-	if (kl_loopback_init() != 0)
+	nif = device_open(tap, mac, offload, &impairment);
+	if (kl_loopback_init() != 0 || kl_dhcp_init() != 0)
 		return 1;
+	if (kl_net_wait_configured() != 0)
+		return 1;
+	print_configuration(nif);
 	printf("ready\n");
 	fflush(stdout);
 	if (plan.ip != NULL) {
@@ -145,6 +159,7 @@ int main(int argc, char **argv)
 		app_serve(9, SERVICE_SINK);
 		app_serve(19, SERVICE_SOURCE);
 		app_serve(80, SERVICE_HTTP);
+		app_serve_udp(7);
 		while (!stop)
 			platform_round();
 	}

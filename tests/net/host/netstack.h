@@ -28,7 +28,7 @@ void platform_set_net0(const char *text);
 
 /* --- sockets for the applications --- */
 
-struct kl_socket *app_socket(void);
+struct kl_socket *app_socket(int type);
 struct kl_sockaddr app_address(const char *ip, unsigned port);
 /* The byte at an offset of every test stream. */
 static inline uint8_t app_pattern(uint64_t offset)
@@ -38,6 +38,7 @@ static inline uint8_t app_pattern(uint64_t offset)
 /* CRC-32 (ISO-HDLC, as zlib's crc32) of more bytes. */
 uint32_t app_crc(uint32_t crc, const uint8_t *data, size_t n);
 void app_serve(unsigned port, int service);
+void app_serve_udp(unsigned port); /* sends each datagram back */
 enum { SERVICE_ECHO, SERVICE_SINK, SERVICE_SOURCE, SERVICE_HTTP };
 extern unsigned app_open; /* connections that are not finished */
 extern unsigned long app_accepted;

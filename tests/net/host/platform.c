@@ -104,6 +104,8 @@ void kl_socket_init(struct kl_socket *sock, const struct kl_socket_ops *ops, int
 	sock->family = family;
 	sock->type = type;
 	sock->protocol = protocol;
+	sock->rcvbuf = sock->sndbuf = 212992;
+	sock->rcvlowat = 1;
 	kl_waitq_init(&sock->wait);
 }
 
@@ -114,9 +116,9 @@ bool kl_socket_nonblock(const struct kl_socket *sock, int flags)
 	return true;
 }
 
-struct kl_socket *app_socket(void)
+struct kl_socket *app_socket(int type)
 {
 	struct kl_socket *sock;
 
-	return inet->create(KL_SOCK_STREAM, 0, &sock) == 0 ? sock : NULL;
+	return inet->create(type, 0, &sock) == 0 ? sock : NULL;
 }

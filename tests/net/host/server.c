@@ -265,6 +265,49 @@ static void accept_all(struct listener *l)
 	}
 }
 
+static struct kl_socket *udp;
+static struct kl_waiter udp_waiter;
+static bool udp_ready;
+
+static void udp_wake(struct kl_waiter *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+	udp_ready = true;
+}
+
+void app_serve_udp(unsigned port)
+{
+	struct kl_sockaddr address = app_address(NULL, port);
+
+	udp = app_socket(KL_SOCK_DGRAM);
+	udp->broadcast = true;
+	if (udp->ops->bind(udp, &address) != 0)
+		abort();
+	udp_waiter.wake = udp_wake;
+	kl_waitq_add(&udp->wait, &udp_waiter);
+}
+
+static void run_udp(void)
+{
+	static uint8_t buf[CHUNK];
+
+	for (;;) {
+		struct kl_sockaddr from;
+		struct kl_iter it;
+		struct kl_message msg = {.it = &it, .addr = &from};
+		kl_ssize n;
+
+		kl_iter_kernel(&it, buf, sizeof(buf));
+		n = udp->ops->receive(udp, &msg);
+		if (n < 0)
+			return;
+		kl_iter_kernel(&it, buf, (size_t)n);
+		msg.flags = 0;
+		udp->ops->send(udp, &msg);
+	}
+}
+
 static void listener_wake(struct kl_waiter *w, uint32_t events)
 {
 	(void)events;
@@ -282,6 +325,11 @@ bool app_run(void)
 			accept_all(&listeners[i]);
 			any = true;
 		}
+	}
+	if (udp_ready) {
+		udp_ready = false;
+		run_udp();
+		any = true;
 	}
 	batch = ready;
 	ready = NULL;
@@ -301,7 +349,7 @@ void app_serve(unsigned port, int service)
 {
 	struct listener *l = &listeners[listeners_count++];
 	struct kl_sockaddr address = app_address(NULL, port);
-	struct kl_socket *sock = app_socket();
+	struct kl_socket *sock = app_socket(KL_SOCK_STREAM);
 
 	sock->reuse_addr = true;
 	if (sock->ops->bind(sock, &address) != 0 || sock->ops->listen(sock, 1024) != 0)
@@ -318,5 +366,10 @@ void app_close_listeners(void)
 		kl_waitq_remove(&listeners[i].waiter);
 		listeners[i].sock->ops->release(listeners[i].sock);
 		listeners[i].sock = NULL;
+	}
+	if (udp != NULL) {
+		kl_waitq_remove(&udp_waiter);
+		udp->ops->release(udp);
+		udp = NULL;
 	}
 }

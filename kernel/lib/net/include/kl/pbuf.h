@@ -66,6 +66,7 @@ struct kl_pbuf *kl_pbuf_slice(struct kl_pbuf *buf, size_t offset, size_t bytes) 
 struct kl_pbuf *kl_pbuf_window(void *data, size_t bytes, void (*release)(struct kl_pbuf *buf), void *owner) KL_MUST_CHECK;
 void kl_pbuf_window_free(struct kl_pbuf *buf);
 
+/* One more reference to this one buffer, not to those that it is chained to. */
 static inline void kl_pbuf_get(struct kl_pbuf *buf)
 {
 	buf->refs++;
