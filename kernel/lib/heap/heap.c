@@ -90,21 +90,27 @@ static void *slab_take(struct slab *slab)
 	return (char *)(slab + 1) + (w * 64 + bit) * slab->object_bytes;
 }
 
+static void *large_alloc(size_t bytes, bool zeroed)
+{
+	size_t pages = (bytes - 1) / KL_PAGE_BYTES + 1;
+	kl_phys pa = KL_PHYS_NONE;
+
+	if (pages < UINT32_MAX)
+		pa = zeroed ? kl_pages_alloc_zeroed(pages, 1) : kl_pages_alloc(pages, 1);
+	if (pa == KL_PHYS_NONE)
+		return NULL;
+	kl_page_set_tag(pa, (uint32_t)pages);
+	return kl_phys_to_virt(pa);
+}
+
 void *kl_malloc(size_t bytes)
 {
 	struct kl_list *partial;
 	struct slab *slab;
 	unsigned class;
 
-	if (bytes > SLAB_MAX) {
-		size_t pages = (bytes - 1) / KL_PAGE_BYTES + 1;
-		kl_phys pa = pages < UINT32_MAX ? kl_pages_alloc(pages, 1) : KL_PHYS_NONE;
-
-		if (pa == KL_PHYS_NONE)
-			return NULL;
-		kl_page_set_tag(pa, (uint32_t)pages);
-		return kl_phys_to_virt(pa);
-	}
+	if (bytes > SLAB_MAX)
+		return large_alloc(bytes, false);
 	class = class_of(bytes);
 	partial = &heap.partial[class];
 	if (partial->next == NULL)
@@ -121,8 +127,11 @@ void *kl_malloc(size_t bytes)
 
 void *kl_zalloc(size_t bytes)
 {
-	void *p = kl_malloc(bytes);
+	void *p;
 
+	if (bytes > SLAB_MAX)
+		return large_alloc(bytes, true); /* fresh pages need not even be touched */
+	p = kl_malloc(bytes);
 	return p != NULL ? memset(p, 0, bytes) : NULL;
 }
 

@@ -185,11 +185,13 @@ static kl_phys search_run(size_t pages, size_t align)
 	return KL_PHYS_NONE;
 }
 
-kl_phys kl_pages_alloc(size_t pages, size_t align_pages)
+/* *fresh: none of them was handed out before. */
+static kl_phys alloc_run(size_t pages, size_t align_pages, bool *fresh)
 {
 	uint64_t first = pmm.base / KL_PAGE_BYTES;
 	uint64_t start = KL_ALIGN_UP(first + pmm.fresh, (uint64_t)align_pages) - first;
 
+	*fresh = false;
 	if (pages > pmm.free && pmm.reclaim != NULL)
 		pmm.reclaim();
 	if (pages == 0 || pages > pmm.free)
@@ -198,6 +200,7 @@ kl_phys kl_pages_alloc(size_t pages, size_t align_pages)
 		return kl_page_alloc();
 	if (start > pmm.count || pages > pmm.count - start)
 		return search_run(pages, align_pages);
+	*fresh = true;
 	while (pmm.fresh < start) {
 		pmm.fresh++;
 		list_push(&pmm.clean_list, pmm.fresh - 1, CLEAN);
@@ -205,6 +208,23 @@ kl_phys kl_pages_alloc(size_t pages, size_t align_pages)
 	for (size_t i = 0; i < pages; i++)
 		hand_out(pmm.fresh++);
 	return address((uint32_t)start);
+}
+
+kl_phys kl_pages_alloc(size_t pages, size_t align_pages)
+{
+	bool fresh;
+
+	return alloc_run(pages, align_pages, &fresh);
+}
+
+kl_phys kl_pages_alloc_zeroed(size_t pages, size_t align_pages)
+{
+	bool fresh;
+	kl_phys pa = alloc_run(pages, align_pages, &fresh);
+
+	if (pa != KL_PHYS_NONE && !(fresh && pmm.zeroed))
+		memset(kl_phys_to_virt(pa), 0, pages * KL_PAGE_BYTES);
+	return pa;
 }
 
 void kl_page_get(kl_phys pa)

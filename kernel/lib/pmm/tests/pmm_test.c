@@ -69,7 +69,8 @@ static void test_costs_nothing_at_start(void)
 	start(true);
 	CHECK(touched_pages() == 0);
 	CHECK(kl_page_alloc_zeroed() != KL_PHYS_NONE && touched_pages() == 1);
-	CHECK(kl_page_alloc_fresh() != KL_PHYS_NONE && kl_pages_alloc(16, 1) != KL_PHYS_NONE && touched_pages() == 1);
+	CHECK(kl_page_alloc_fresh() != KL_PHYS_NONE && kl_pages_alloc_zeroed(16, 1) != KL_PHYS_NONE &&
+		touched_pages() == 1);
 	printf("ok start touches nothing\n");
 }
 
@@ -91,7 +92,7 @@ static void random_step(void)
 
 	switch (rand() % 8) {
 	case 0:
-		page = kl_pages_alloc(n, align);
+		page = rand() % 2 ? kl_pages_alloc(n, align) : kl_pages_alloc_zeroed(n, align);
 		CHECK(page == KL_PHYS_NONE || page / KL_PAGE_BYTES % align == 0);
 		if (page != KL_PHYS_NONE)
 			take(page, n);
@@ -145,6 +146,21 @@ static void test_random(bool zeroed)
 	printf("ok random, memory %s\n", zeroed ? "zeroed" : "not zeroed");
 }
 
+static void test_zeroed_runs(void)
+{
+	start(true);
+	for (unsigned i = 0; i < 2; i++) {
+		kl_phys run = kl_pages_alloc_zeroed(kl_pages_total(), 1);
+
+		for (size_t k = 0; k < kl_pages_total(); k++) {
+			CHECK(is_zero(run + k * KL_PAGE_BYTES));
+			memset(kl_phys_to_virt(run + k * KL_PAGE_BYTES), 1, KL_PAGE_BYTES);
+			kl_page_put(run + k * KL_PAGE_BYTES);
+		}
+	}
+	printf("ok zeroed runs\n");
+}
+
 static void test_image_pages(void)
 {
 	start(true);
@@ -167,6 +183,7 @@ int main(void)
 	test_costs_nothing_at_start();
 	test_random(true);
 	test_random(false);
+	test_zeroed_runs();
 	test_image_pages();
 	test_too_little();
 	return 0;

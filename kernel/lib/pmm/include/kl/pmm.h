@@ -19,6 +19,7 @@ kl_phys kl_page_alloc_zeroed(void) KL_MUST_CHECK;
 kl_phys kl_page_alloc_fresh(void) KL_MUST_CHECK;
 /* Physically contiguous pages, each with one reference, to be freed one by one. align_pages: a power of two. */
 kl_phys kl_pages_alloc(size_t pages, size_t align_pages) KL_MUST_CHECK;
+kl_phys kl_pages_alloc_zeroed(size_t pages, size_t align_pages) KL_MUST_CHECK;
 /* Pages of the image (root file system, library OS) may be passed too: they are never freed. */
 void kl_page_get(kl_phys page);
 void kl_page_put(kl_phys page);      /* the last reference frees it */
