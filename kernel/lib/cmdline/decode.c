@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <kl/string.h>
+
 #include "cmdline_priv.h"
 
 static int digit(char c)
@@ -28,9 +30,12 @@ static size_t decode_one(const char *in, size_t n, char *out)
 size_t cmdline_decode(char *text, size_t n, size_t *bytes)
 {
 	size_t in = 0, out = 0, count = 0;
+	bool arguments = false, more = false;
 
 	while (in < n && text[in] != 0) {
-		if (text[in] == ' ') {
+		size_t start = out;
+
+		if (text[in] == ' ' && !arguments) {
 			in++;
 			continue;
 		}
@@ -39,7 +44,14 @@ size_t cmdline_decode(char *text, size_t n, size_t *bytes)
 			out++;
 		}
 		/* never beyond what was read: the zero goes where the space was, or the last one */
-		in += in < n && text[in] == ' ';
+		more = in < n && text[in] == ' ';
+		in += more;
+		text[out++] = 0;
+		count++;
+		if (strcmp(text + start, "--") == 0)
+			arguments = true;
+	}
+	if (arguments && more) { /* an empty argument is the last one */
 		text[out++] = 0;
 		count++;
 	}

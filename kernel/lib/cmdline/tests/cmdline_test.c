@@ -57,7 +57,14 @@ int main(void)
 	CHECK(is("env", 0, NULL));
 	printf("ok arguments\n");
 
-	start("  cwd=%  env=%4 env=%zz%41%00  --  ");
+	start("cwd=/ -- /bin/prog  a ");
+	argv = kl_cmdline_argv(&argc);
+	CHECK(argv != NULL && argc == 4 && argv[1][0] == 0 && strcmp(argv[2], "a") == 0 && argv[3][0] == 0);
+	start("-- ");
+	CHECK(kl_cmdline_argv(&argc) != NULL && argc == 1);
+	printf("ok empty arguments\n");
+
+	start("  cwd=%  env=%4 env=%zz%41%00  --");
 	CHECK(is("cwd", 0, "%") && is("env", 0, "%4") && is("env", 1, "%zzA%00") && kl_cmdline_argv(&argc) == NULL);
 	printf("ok what is not well encoded stays\n");
 	return 0;
