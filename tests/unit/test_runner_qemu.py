@@ -30,7 +30,7 @@ FAKE = """#!/bin/sh
 [ "$1" = --version ] && { echo "QEMU emulator version 8.1.2 (fake)"; exit 0; }
 case "$*" in
 *act=log*) i=0; while [ $i -lt 3000 ]; do echo "line $i" >&4; i=$((i+1)); done
-   echo err >&3; echo out; printf 'kernlet-exit: 42\\r\\n' >&4;;
+   echo err >&3; echo out >&6; printf 'kernlet-exit: 42\\r\\n' >&4;;
 *act=cut*) printf 'kernlet-exit: 7' >&4;;
 *act=silent*) echo "qemu-system-x86_64: cannot set up guest memory: Cannot allocate" >&2; exit 1;;
 *act=sleep*) trap 'echo "qemu-system-x86_64: terminating on signal 15 from pid 1 (x)" >&2; exit 0' TERM

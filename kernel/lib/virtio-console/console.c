@@ -1,255 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Virtio consoles (VIRTIO 1.2, section 5.3), one port each: the program's standard streams. Output is copied into a ring of
- * pages that the device reads from. Input buffers are given to the device when somebody first wants to read.
+ * Virtio consoles (VIRTIO 1.2, section 5.3) as the program's standard streams: either a device for each of them with one port, as
+ * the monitor has, or one device with numbered ports, as QEMU is started. Only those can say that the input has ended, and only
+ * they keep output that the host does not take at once (QEMU's virtconsole drops it).
  */
-#include <kl/console.h>
+#include "console_priv.h"
+
 #include <kl/heap.h>
-#include <kl/pmm.h>
+#include <kl/log.h>
 #include <kl/sched.h>
-#include <kl/string.h>
-#include <kl/virtio.h>
 #include <asm/errno.h>
 #include <linux/virtio_ids.h>
 
-enum { QUEUE_RX, QUEUE_TX };
-
 #define PORTS_MAX 2
-#define RX_ENTRIES 2u
-#define RX_BYTES 2048u
-#define TX_ENTRIES 16u
-#define TX_PAGES_MAX 8u /* a power of two; fewer where memory is short */
 
-struct tx_request {
-	uint32_t bytes;
-	bool done;
-};
-
-struct rx_buffer {
-	uint8_t *data;
-	uint32_t bytes, given; /* received; of those passed on */
-	bool posted;
-};
-
-struct port {
-	struct kl_console_port port;
-	struct kl_virtio_device *dev;
-	struct kl_virtq rx, tx;
-
-	uint8_t *ring;       /* NULL until something is written */
-	uint32_t ring_bytes; /* a power of two */
-	uint32_t written;    /* bytes ever put into the ring ... */
-	uint32_t queued;     /* ... given to the device ... */
-	uint32_t consumed;   /* ... and used by it, in the order of the ring */
-	struct tx_request requests[TX_ENTRIES];
-	uint16_t requests_first, requests_end;
-	bool room_wanted, drain_wanted;
-
-	struct rx_buffer rx_buffers[RX_ENTRIES];
-	unsigned rx_next; /* buffer that the device fills next, and that is passed on next */
-	bool rx_wanted;
-};
+/* Of a device with several ports: port 0 is for a console in the sense of Linux, the control queues are the second pair. */
+enum { PORT_STDIN = 1, PORT_STDOUT = 2, PORT_STDERR = 3 };
+enum { QUEUE_CONTROL_RX = 2, QUEUE_CONTROL_TX = 3, QUEUE_STDIN = 4, QUEUE_STDOUT = 7, QUEUE_STDERR = 9, QUEUES = 10 };
 
 static struct {
 	struct port *ports[PORTS_MAX];
 	unsigned count;
+	struct control *control; /* of a device with several ports */
 	struct kl_poller poller;
 } root;
-
-/* --- output --- */
-
-static void queue_output(struct port *p)
-{
-	while (p->queued != p->written) {
-		struct tx_request *request = &p->requests[p->requests_end % TX_ENTRIES];
-		uint32_t at = p->queued % p->ring_bytes;
-		uint32_t n = KL_MIN(p->written - p->queued, p->ring_bytes - at);
-		struct kl_virtq_buf buf = {.pa = kl_virt_to_phys(p->ring + at), .bytes = n};
-
-		if (p->requests_end - p->requests_first == (int)TX_ENTRIES ||
-			kl_virtq_add(&p->tx, &buf, 1, 0, request) != 0)
-			return;
-		*request = (struct tx_request){.bytes = n};
-		p->requests_end++;
-		p->queued += n;
-	}
-}
-
-/* Takes back what the device has used. Returns whether that made room. */
-static bool reap_output(struct port *p)
-{
-	struct tx_request *request;
-	bool room = false;
-
-	while ((request = kl_virtq_get(&p->tx, NULL)) != NULL)
-		request->done = true;
-	while (p->requests_first != p->requests_end && p->requests[p->requests_first % TX_ENTRIES].done) {
-		p->consumed += p->requests[p->requests_first % TX_ENTRIES].bytes;
-		p->requests_first++;
-		room = true;
-	}
-	/* Little output stays on the first page of the ring. */
-	if (room && p->consumed == p->written)
-		p->consumed = p->queued = p->written = 0;
-	return room;
-}
-
-static bool make_ring(struct port *p)
-{
-	for (unsigned count = TX_PAGES_MAX; count > 0; count /= 2) {
-		kl_phys pages = kl_pages_alloc(count, 1);
-
-		if (pages == KL_PHYS_NONE)
-			continue;
-		p->ring = kl_phys_to_virt(pages);
-		p->ring_bytes = count * (uint32_t)KL_PAGE_BYTES;
-		return true;
-	}
-	return false;
-}
-
-static size_t port_write(struct kl_console_port *port, const void *data, size_t n)
-{
-	struct port *p = KL_CONTAINER(port, struct port, port);
-	size_t done = 0;
-
-	if (p->dev->broken)
-		return n; /* nobody will ever take it */
-	if (p->ring == NULL && !make_ring(p))
-		return 0;
-	if (p->written - p->consumed + n > p->ring_bytes)
-		reap_output(p);
-	while (done < n) {
-		uint32_t at = p->written % p->ring_bytes;
-		uint32_t room = KL_MIN(p->ring_bytes - (p->written - p->consumed), p->ring_bytes - at);
-		size_t part = KL_MIN(n - done, (size_t)room);
-
-		if (part == 0)
-			break;
-		memcpy(p->ring + at, (const uint8_t *)data + done, part);
-		p->written += (uint32_t)part;
-		done += part;
-	}
-	p->room_wanted = done < n;
-	return done;
-}
-
-static void port_flush(struct kl_console_port *port)
-{
-	struct port *p = KL_CONTAINER(port, struct port, port);
-
-	if (!p->dev->active)
-		return;
-	queue_output(p);
-	kl_virtq_kick(&p->tx);
-}
-
-static bool port_drained(struct kl_console_port *port)
-{
-	struct port *p = KL_CONTAINER(port, struct port, port);
-
-	if (p->dev->broken || !p->dev->active)
-		return true;
-	reap_output(p);
-	port_flush(port);
-	p->drain_wanted = p->consumed != p->written;
-	return p->queued == p->written && (kl_virtio_exit_drains() || !p->drain_wanted);
-}
-
-/* --- input --- */
-
-static void post_input(struct port *p)
-{
-	for (unsigned i = 0; i < RX_ENTRIES; i++) {
-		struct rx_buffer *buffer = &p->rx_buffers[(p->rx_next + i) % RX_ENTRIES];
-		struct kl_virtq_buf buf = {.bytes = RX_BYTES};
-
-		if (buffer->posted || buffer->given != buffer->bytes)
-			continue;
-		buf.pa = kl_virt_to_phys(buffer->data);
-		if (kl_virtq_add(&p->rx, &buf, 0, 1, buffer) != 0)
-			break;
-		*buffer = (struct rx_buffer){.data = buffer->data, .posted = true};
-	}
-	kl_virtq_kick(&p->rx);
-}
-
-/* Passes on what was received, in order. Returns whether there was any. */
-static bool pass_input(struct port *p)
-{
-	bool found = false;
-
-	for (;;) {
-		struct rx_buffer *buffer = &p->rx_buffers[p->rx_next];
-		size_t taken;
-
-		if (buffer->posted || buffer->given == buffer->bytes)
-			break;
-		taken = kl_console_input(&p->port, buffer->data + buffer->given, buffer->bytes - buffer->given);
-		buffer->given += (uint32_t)taken;
-		found |= taken > 0;
-		if (buffer->given != buffer->bytes)
-			break;
-		p->rx_next = (p->rx_next + 1) % RX_ENTRIES;
-	}
-	return found;
-}
-
-static bool reap_input(struct port *p)
-{
-	struct rx_buffer *buffer;
-	uint32_t bytes;
-	bool found = false;
-
-	while ((buffer = kl_virtq_get(&p->rx, &bytes)) != NULL) {
-		found = true;
-		buffer->posted = false;
-		if (buffer != &p->rx_buffers[p->rx_next] && p->rx_buffers[p->rx_next].posted) {
-			kl_virtio_break(p->dev, "used input buffers out of order");
-			return found;
-		}
-		if (bytes == 0) {
-			/* The monitor's end of file. */
-			pass_input(p);
-			p->rx_wanted = false;
-			kl_console_input_end(&p->port);
-			return true;
-		}
-		buffer->bytes = bytes;
-		buffer->given = 0;
-		pass_input(p);
-	}
-	if (found && p->rx_wanted)
-		post_input(p);
-	return found;
-}
-
-static void port_resume(struct kl_console_port *port)
-{
-	struct port *p = KL_CONTAINER(port, struct port, port);
-
-	if (p->dev->broken || !p->dev->active)
-		return;
-	if (p->rx_buffers[0].data == NULL) {
-		kl_phys page = kl_page_alloc();
-
-		if (page == KL_PHYS_NONE)
-			return;
-		for (unsigned i = 0; i < RX_ENTRIES; i++)
-			p->rx_buffers[i].data = (uint8_t *)kl_phys_to_virt(page) + i * RX_BYTES;
-		p->rx_wanted = true;
-	}
-	pass_input(p);
-	if (p->rx_wanted)
-		post_input(p);
-}
-
-static const struct kl_console_ops port_ops = {
-	.write = port_write,
-	.flush = port_flush,
-	.drained = port_drained,
-	.resume = port_resume,
-};
 
 /* --- polling --- */
 
@@ -258,10 +32,12 @@ static bool poll(struct kl_poller *poller)
 	bool found = false;
 
 	(void)poller;
+	if (root.control != NULL && kl_virtq_ready(&root.control->rx))
+		found = control_poll(root.control);
 	for (unsigned i = 0; i < root.count; i++) {
 		struct port *p = root.ports[i];
 
-		if (kl_virtq_ready(&p->tx) && reap_output(p)) {
+		if (kl_virtq_ready(&p->tx) && port_reap_output(p)) {
 			found = true;
 			port_flush(&p->port);
 			if (p->room_wanted) {
@@ -269,8 +45,8 @@ static bool poll(struct kl_poller *poller)
 				kl_console_room(&p->port);
 			}
 		}
-		if (kl_virtq_ready(&p->rx))
-			found |= reap_input(p);
+		if (p->rx.size != 0 && kl_virtq_ready(&p->rx))
+			found |= port_reap_input(p);
 	}
 	return found;
 }
@@ -280,10 +56,12 @@ static bool arm(struct kl_poller *poller)
 	bool news = false;
 
 	(void)poller;
+	if (root.control != NULL)
+		news = kl_virtq_arm(&root.control->rx, 0);
 	for (unsigned i = 0; i < root.count; i++) {
 		struct port *p = root.ports[i];
 
-		if (p->rx.in_flight > 0)
+		if (p->rx.size != 0 && p->rx.in_flight > 0)
 			news |= kl_virtq_arm(&p->rx, 0);
 		if (p->tx.in_flight > 0 && p->drain_wanted)
 			news |= kl_virtq_arm(&p->tx, p->tx.in_flight - 1u);
@@ -293,37 +71,47 @@ static bool arm(struct kl_poller *poller)
 	return news;
 }
 
-/* --- init --- */
+/* --- devices --- */
 
-static int start(struct kl_virtio_device *dev)
+static struct port *make_port(struct kl_virtio_device *dev, enum kl_device_role role)
 {
-	struct port *p = dev->priv;
+	struct port *p = kl_zalloc(sizeof(*p));
 
+	if (p != NULL) {
+		p->dev = dev;
+		p->port.ops = &port_ops;
+		p->port.role = role;
+	}
+	return p;
+}
+
+static int start_ports(struct kl_virtio_device *dev)
+{
 	/* What was written before the device ran. */
-	port_flush(&p->port);
+	for (unsigned i = 0; i < root.count; i++) {
+		if (root.ports[i]->dev == dev)
+			port_flush(&root.ports[i]->port);
+	}
 	return 0;
 }
 
-static int add_port(struct kl_virtio_device *dev)
+static int add_single(struct kl_virtio_device *dev)
 {
-	struct port *p = kl_zalloc(sizeof(*p));
+	struct port *p = make_port(dev, (enum kl_device_role)dev->boot->role);
 	int error;
 
 	if (p == NULL)
 		return -ENOMEM;
-	p->dev = dev;
-	p->port.ops = &port_ops;
-	p->port.role = (enum kl_device_role)dev->boot->role;
 	error = kl_virtio_configure(dev, 0);
-	if (error == 0)
-		error = kl_virtio_queue(dev, &p->rx, RX_ENTRIES);
+	if (error)
+		goto free_port;
+	error = kl_virtio_queue(dev, &p->rx, RX_ENTRIES);
 	if (error)
 		goto free_port;
 	error = kl_virtio_queue(dev, &p->tx, TX_ENTRIES);
 	if (error)
 		goto free_rx;
-	dev->priv = p;
-	dev->start = start;
+	dev->start = start_ports;
 	error = kl_console_add(&p->port);
 	if (error)
 		goto free_tx;
@@ -340,6 +128,88 @@ free_port:
 	return error;
 }
 
+/* --- a device with several ports --- */
+
+static void port_added(struct control *control, uint32_t port)
+{
+	if (port < PORT_STDIN || port > PORT_STDERR)
+		return;
+	control_send(control, port, VIRTIO_CONSOLE_PORT_READY, 1);
+	control_send(control, port, VIRTIO_CONSOLE_PORT_OPEN, 1);
+}
+
+static void port_opened(struct control *control, uint32_t port, bool open)
+{
+	(void)control;
+	if (port == PORT_STDIN && !open)
+		port_end_input(root.ports[0]);
+}
+
+static int start_several(struct kl_virtio_device *dev)
+{
+	control_start(root.control);
+	return start_ports(dev);
+}
+
+/* The queues that are used, in their order. out, err: the ports. */
+static int make_queues(struct kl_virtio_device *dev, struct port *out, struct port *err)
+{
+	const struct {
+		struct kl_virtq *vq;
+		unsigned size;
+	} used[QUEUES] = {
+		[QUEUE_CONTROL_RX] = {&root.control->rx, CONTROL_ENTRIES},
+		[QUEUE_CONTROL_TX] = {&root.control->tx, CONTROL_ENTRIES},
+		[QUEUE_STDIN] = {&out->rx, RX_ENTRIES},
+		[QUEUE_STDOUT] = {&out->tx, TX_ENTRIES},
+		[QUEUE_STDERR] = {&err->tx, TX_ENTRIES},
+	};
+	int error = 0;
+
+	for (unsigned i = 0; error == 0 && i < QUEUES; i++) {
+		if (used[i].vq != NULL)
+			error = kl_virtio_queue(dev, used[i].vq, used[i].size);
+		else
+			kl_virtio_queue_skip(dev);
+	}
+	return error;
+}
+
+/* Failing here leaves a program without streams: nothing is taken back, the caller gives up. */
+static int add_several(struct kl_virtio_device *dev)
+{
+	struct port *out = make_port(dev, KL_ROLE_STDIO), *err = make_port(dev, KL_ROLE_STDERR);
+	int error;
+
+	root.control = kl_zalloc(sizeof(*root.control));
+	if (out == NULL || err == NULL || root.control == NULL)
+		return -ENOMEM;
+	error = kl_virtio_configure(dev, 1ull << VIRTIO_CONSOLE_F_MULTIPORT);
+	if (error == 0)
+		error = make_queues(dev, out, err);
+	if (error == 0)
+		error = kl_console_add(&out->port);
+	if (error == 0)
+		error = kl_console_add(&err->port);
+	if (error)
+		return error;
+	root.ports[root.count++] = out;
+	root.ports[root.count++] = err;
+	root.control->dev = dev;
+	root.control->added = port_added;
+	root.control->opened = port_opened;
+	control_fill(root.control);
+	dev->start = start_several;
+	return 0;
+}
+
+/* --- init --- */
+
+static bool has_several(const struct kl_boot_device *boot)
+{
+	return boot->features >> VIRTIO_CONSOLE_F_MULTIPORT & 1 && boot->queues >= QUEUES;
+}
+
 int kl_virtio_console_init(void); /* for the table of init functions */
 
 int kl_virtio_console_init(void)
@@ -350,7 +220,13 @@ int kl_virtio_console_init(void)
 	while (root.count < PORTS_MAX && (dev = kl_virtio_claim(VIRTIO_ID_CONSOLE)) != NULL) {
 		if (dev->boot->role == KL_ROLE_NONE)
 			continue;
-		error = add_port(dev);
+		if (root.count == 0 && has_several(dev->boot)) {
+			error = add_several(dev);
+			if (error)
+				return error;
+			continue;
+		}
+		error = add_single(dev);
 		if (error == -ENOMEM)
 			return error;
 	}

@@ -29,9 +29,12 @@ static void fill(struct kl_virtio_setup *setup, const struct kl_virtio_device *d
 		.features = dev->features,
 		.queues = dev->queues_count,
 	};
-	for (unsigned i = 0; i < dev->queues_count; i++) {
+	/* The monitor refuses a device with more queues, or with one left out. */
+	for (unsigned i = 0; i < dev->queues_count && i < KL_VIRTIO_SETUP_QUEUES; i++) {
 		const struct kl_virtq *vq = dev->queues[i];
 
+		if (vq == NULL)
+			continue;
 		setup->queue[i].desc_pa = kl_virt_to_phys(vq->desc);
 		setup->queue[i].avail_pa = kl_virt_to_phys(vq->avail);
 		setup->queue[i].used_pa = kl_virt_to_phys(vq->used);

@@ -74,7 +74,7 @@ static bool look(kl_phys pa, struct kl_boot_device *found)
 	put(window, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0);
 	found->features |= get(window, VIRTIO_MMIO_DEVICE_FEATURES);
 	found->queue_max = UINT32_MAX;
-	for (uint32_t q = 0; q < KL_VIRTIO_SETUP_QUEUES; q++) {
+	for (uint32_t q = 0; q < KL_VIRTIO_QUEUES_MAX; q++) {
 		uint32_t max;
 
 		put(window, VIRTIO_MMIO_QUEUE_SEL, q);
@@ -158,8 +158,10 @@ static int set_up(struct kl_virtio_device *dev)
 	put(window, VIRTIO_MMIO_STATUS, status);
 	if (!(get(window, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_FEATURES_OK))
 		error = -EOPNOTSUPP;
-	for (unsigned i = 0; error == 0 && i < dev->queues_count; i++)
-		error = set_up_queue(window, dev->queues[i]);
+	for (unsigned i = 0; error == 0 && i < dev->queues_count; i++) {
+		if (dev->queues[i] != NULL)
+			error = set_up_queue(window, dev->queues[i]);
+	}
 	if (error) {
 		put(window, VIRTIO_MMIO_STATUS, status | VIRTIO_CONFIG_S_FAILED);
 		return error;
@@ -167,7 +169,7 @@ static int set_up(struct kl_virtio_device *dev)
 	put(window, VIRTIO_MMIO_STATUS, status | VIRTIO_CONFIG_S_DRIVER_OK);
 	/* Buffers that were put there before the device ran. */
 	for (unsigned i = 0; i < dev->queues_count; i++) {
-		if (dev->queues[i]->published != 0)
+		if (dev->queues[i] != NULL && dev->queues[i]->published != 0)
 			put(window, VIRTIO_MMIO_QUEUE_NOTIFY, i);
 	}
 	return 0;

@@ -44,7 +44,7 @@ int kl_virtio_queue(struct kl_virtio_device *dev, struct kl_virtq *vq, unsigned 
 	size_t avail_at, used_at, bytes;
 	uint8_t *rings;
 
-	if (dev->queues_count == KL_VIRTIO_SETUP_QUEUES || dev->queues_count >= dev->boot->queues || dev->active)
+	if (dev->queues_count == KL_VIRTIO_QUEUES_MAX || dev->queues_count >= dev->boot->queues || dev->active)
 		return -EINVAL;
 	size = KL_MIN(size, dev->boot->queue_max);
 	size = KL_MIN(size, 32768u);
@@ -78,6 +78,12 @@ int kl_virtio_queue(struct kl_virtio_device *dev, struct kl_virtq *vq, unsigned 
 	kl_virtq_disarm(vq);
 	dev->queues[dev->queues_count++] = vq;
 	return 0;
+}
+
+void kl_virtio_queue_skip(struct kl_virtio_device *dev)
+{
+	if (dev->queues_count < KL_VIRTIO_QUEUES_MAX)
+		dev->queues[dev->queues_count++] = NULL;
 }
 
 void kl_virtq_free(struct kl_virtq *vq)

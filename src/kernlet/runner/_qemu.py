@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ._spec import Network, RunSpec
 
 _PROGRAM = "qemu-system-x86_64"
-_ERR_FD, _LOG_FD, _NET_FD = 3, 4, 5
+_ERR_FD, _LOG_FD, _NET_FD, _OUT_FD = 3, 4, 5, 6
 _EXIT_MARK = b"kernlet-exit: "
 _MACHINE = (
     "microvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on,"
@@ -57,7 +57,7 @@ class QemuRunner:
     def start(self, spec: RunSpec) -> VmProcess:
         """Start QEMU.
 
-        Its console is the guest's standard input and output; the rest is relayed while it runs.
+        Standard input and output are the guest's own; the rest is relayed while it runs.
         """
         path = qemu_path()
         if not path:
@@ -73,7 +73,8 @@ class QemuRunner:
         helper, net_fd = _passt(spec.network)
         pipes = [os.pipe() for _ in range(3)]
         (err_r, err_w), (log_r, log_w), (own_r, own_w) = pipes
-        fds = {0: spec.stdin_fd, 1: spec.stdout_fd, 2: own_w, _ERR_FD: err_w, _LOG_FD: log_w}
+        fds = {0: spec.stdin_fd, 1: own_w, 2: own_w, _ERR_FD: err_w, _LOG_FD: log_w}
+        fds[_OUT_FD] = spec.stdout_fd
         if net_fd >= 0:
             fds[_NET_FD] = net_fd
         try:
@@ -112,13 +113,16 @@ def qemu_command(
         *("-m", f"{memory}M", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-global", "virtio-mmio.force-legacy=false", "-kernel", spec.image, "-append", text),
         *("-add-fd", f"fd={_ERR_FD},set=1", "-add-fd", f"fd={_LOG_FD},set=2"),
-        *("-chardev", "stdio,id=io", "-chardev", "file,id=err,path=/dev/fdset/1,append=on"),
+        *("-add-fd", f"fd={_OUT_FD},set=3", "-chardev", "stdio,id=in"),
+        *("-chardev", "file,id=out,path=/dev/fdset/3,append=on"),
+        *("-chardev", "file,id=err,path=/dev/fdset/1,append=on"),
         *("-chardev", "file,id=log,path=/dev/fdset/2,append=on", "-serial", "chardev:log"),
         *("-device", "isa-debug-exit,iobase=0x501,iosize=1"),
-        *("-device", "virtio-serial-device,max_ports=1,id=s0"),
-        *("-device", "virtconsole,bus=s0.0,chardev=io"),
-        *("-device", "virtio-serial-device,max_ports=1,id=s1"),
-        *("-device", "virtconsole,bus=s1.0,chardev=err"),
+        # Numbered ports, not virtconsole: only they tell of the input's end, and drop no output.
+        *("-device", "virtio-serial-device,max_ports=4,id=s0"),
+        *("-device", "virtserialport,bus=s0.0,nr=1,chardev=in"),
+        *("-device", "virtserialport,bus=s0.0,nr=2,chardev=out"),
+        *("-device", "virtserialport,bus=s0.0,nr=3,chardev=err"),
         *("-device", "virtio-rng-device"),
     ]
     backend = _netdev(spec.network, by_fd=by_fd)

@@ -21,6 +21,8 @@
 
 struct kl_virtio_device;
 
+#define KL_VIRTIO_QUEUES_MAX 12
+
 /* --- virtqueues --- */
 
 struct kl_virtq_slot {
@@ -84,10 +86,10 @@ struct kl_virtio_transport {
 };
 
 struct kl_virtio_device {
-	const struct kl_boot_device *boot; /* id, role, what it offers, configuration */
-	unsigned index;                    /* in kl_boot.devices */
-	uint64_t features;                 /* agreed on */
-	struct kl_virtq *queues[KL_VIRTIO_SETUP_QUEUES];
+	const struct kl_boot_device *boot;             /* id, role, what it offers, configuration */
+	unsigned index;                                /* in kl_boot.devices */
+	uint64_t features;                             /* agreed on */
+	struct kl_virtq *queues[KL_VIRTIO_QUEUES_MAX]; /* NULL: left out */
 	unsigned queues_count;
 	/* After activation; 0 or -errno (the device is then not used). The driver's own structure is around the queues. */
 	int (*start)(struct kl_virtio_device *dev);
@@ -106,6 +108,8 @@ int kl_virtio_configure(struct kl_virtio_device *dev, uint64_t wanted);
  * device. 0, -ENOMEM, -EINVAL (no such queue).
  */
 int kl_virtio_queue(struct kl_virtio_device *dev, struct kl_virtq *vq, unsigned size);
+/* Leaves the device's next queue out. */
+void kl_virtio_queue_skip(struct kl_virtio_device *dev);
 /* Gives the queue's memory back. Only before activation, or after a reset. */
 void kl_virtq_free(struct kl_virtq *vq);
 
