@@ -32,8 +32,11 @@ static kl_ssize copy_piece(struct kl_file *in, int64_t pos, struct kl_file *out,
 	if (got <= 0)
 		return got;
 	rc = -EOPNOTSUPP;
-	if (in->ops->span != NULL && out->ops->write_span != NULL)
-		rc = out->ops->write_span(out, data, (size_t)got, hold, (size_t)got < n);
+	if (in->ops->span != NULL && out->ops->write_span != NULL) {
+		bool more = (size_t)got < n && (in->vnode == NULL || (uint64_t)(pos + got) < in->vnode->size);
+
+		rc = out->ops->write_span(out, data, (size_t)got, hold, more);
+	}
 	if (rc == -EOPNOTSUPP) {
 		kl_iter_kernel(&it, (void *)data, (size_t)got);
 		rc = kl_file_write(out, &it, out_pos);

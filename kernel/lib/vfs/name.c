@@ -30,24 +30,43 @@ static int check_new(struct kl_walk *w)
 	return kl_vnode_may(w->dir->vnode, 3, false);
 }
 
-static int make(int dfd, kl_uaddr path, struct kl_new *what)
+static int make_walked(struct kl_walk *w, const struct kl_new *what, struct kl_dentry **out)
+{
+	int rc = check_new(w);
+
+	if (rc == 0 && w->slash && !S_ISDIR(what->mode))
+		rc = -ENOENT;
+	if (rc == 0 && w->dir->vnode->ops->create == NULL)
+		rc = -EPERM;
+	if (rc == 0)
+		rc = w->dir->vnode->ops->create(w->dir, w->last, w->last_bytes, what, out);
+	if (rc == 0)
+		kl_vfs_notify(*out, IN_CREATE | (S_ISDIR(what->mode) ? IN_ISDIR : 0));
+	return rc;
+}
+
+static int make(int dfd, kl_uaddr path, const struct kl_new *what)
 {
 	struct kl_dentry *d;
 	struct kl_walk w;
 	int rc = kl_walk_user(&w, dfd, path, KL_WALK_PARENT);
 
 	if (rc == 0)
-		rc = check_new(&w);
-	if (rc == 0 && w.slash && !S_ISDIR(what->mode))
-		rc = -ENOENT;
-	if (rc == 0 && w.dir->vnode->ops->create == NULL)
-		rc = -EPERM;
+		rc = make_walked(&w, what, &d);
 	if (rc == 0)
-		rc = w.dir->vnode->ops->create(w.dir, w.last, w.last_bytes, what, &d);
-	if (rc == 0) {
-		kl_vfs_notify(d, IN_CREATE | (S_ISDIR(what->mode) ? IN_ISDIR : 0));
 		kl_dentry_put(d);
-	}
+	kl_walk_end(&w);
+	return rc;
+}
+
+int kl_vfs_make(const char *path, uint32_t mode, struct kl_dentry **out)
+{
+	struct kl_new what = {.mode = mode & ~kl_proc()->fs->umask};
+	struct kl_walk w;
+	int rc = kl_walk_kernel(&w, path, KL_WALK_PARENT | KL_WALK_CWD);
+
+	if (rc == 0)
+		rc = make_walked(&w, &what, out);
 	kl_walk_end(&w);
 	return rc;
 }

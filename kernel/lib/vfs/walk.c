@@ -254,7 +254,7 @@ static void begin(struct kl_walk *w)
 int kl_walk_kernel(struct kl_walk *w, const char *path, unsigned flags)
 {
 	begin(w);
-	return run(w, kl_vfs_proc()->fs->root, path, flags);
+	return run(w, (flags & KL_WALK_CWD) != 0 ? kl_vfs_proc()->fs->cwd : kl_vfs_proc()->fs->root, path, flags);
 }
 
 static int walk_from(struct kl_walk *w, int dfd, unsigned flags, struct kl_file **file)

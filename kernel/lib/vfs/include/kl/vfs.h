@@ -150,6 +150,7 @@ int kl_vfs_mkdirs(const char *path);
 #define KL_WALK_NO_LINKS 128u
 #define KL_WALK_NO_MAGIC 256u
 #define KL_WALK_NO_XDEV 512u
+#define KL_WALK_CWD 1024u    /* kl_walk_kernel(): from the working directory */
 
 struct kl_walk {
 	struct kl_dentry *dentry; /* result, with a reference */
@@ -165,7 +166,9 @@ struct kl_walk {
 
 /* dfd: descriptor or AT_FDCWD. On success and on failure to be ended by kl_walk_end(). */
 int kl_walk_user(struct kl_walk *w, int dfd, kl_uaddr path, unsigned flags);
-int kl_walk_kernel(struct kl_walk *w, const char *path, unsigned flags); /* from the root directory */
+int kl_walk_kernel(struct kl_walk *w, const char *path, unsigned flags); /* from the root directory; path is kept until the end */
+/* As mknod(2), from the working directory; *out with a reference. */
+int kl_vfs_make(const char *path, uint32_t mode, struct kl_dentry **out);
 void kl_walk_end(struct kl_walk *w);
 /* For *at() with KL_WALK_EMPTY: dfd's own file may have no entry; *file then has a reference and w->dentry is NULL. */
 int kl_walk_user_or_file(struct kl_walk *w, int dfd, kl_uaddr path, unsigned flags, struct kl_file **file);
