@@ -7,6 +7,7 @@
 
 static void ether_input(struct kl_netif *nif, struct kl_pbuf *frame)
 {
+	static const uint8_t nowhere[6];
 	const struct kl_ether_header *header;
 	uint16_t type;
 
@@ -16,8 +17,12 @@ static void ether_input(struct kl_netif *nif, struct kl_pbuf *frame)
 		return;
 	}
 	header = (const struct kl_ether_header *)frame->data;
-	/* Ours, or a group address: which groups matter is for the protocols to say. */
-	if ((header->dst[0] & 1) == 0 && memcmp(header->dst, nif->mac, sizeof(nif->mac)) != 0) {
+	/*
+	 * Ours, or a group address: which groups matter is for the protocols to say. All zero: a user-mode network (passt) that has
+	 * not yet heard from us, at the other end of a link with two ends.
+	 */
+	if ((header->dst[0] & 1) == 0 && memcmp(header->dst, nif->mac, sizeof(nif->mac)) != 0 &&
+	    memcmp(header->dst, nowhere, sizeof(nowhere)) != 0) {
 		nif->rx_dropped++;
 		kl_pbuf_put(frame);
 		return;
