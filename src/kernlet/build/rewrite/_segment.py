@@ -32,8 +32,16 @@ _SECTIONS_MAX = 65536
 
 
 def segment_address(elf: ElfFile) -> int:
-    """Return where the new segment will lie: the first page behind all others (bss included)."""
-    return _up(max(s.end for s in elf.loads))
+    """Return where the new segment will lie: the first page behind all others (bss included).
+
+    With the program headers in it, its address is its offset in the file too: musl's loader (and Linux
+    before 5.18) looks for the headers at the file's first page plus their offset.
+    """
+    end = max(s.end for s in elf.loads)
+    if table_bytes(elf):
+        first = min(elf.loads, key=lambda s: s.vaddr)
+        end = max(end, len(elf.data) + first.vaddr - first.offset)
+    return _up(end)
 
 
 def table_bytes(elf: ElfFile) -> int:
@@ -50,6 +58,9 @@ def append_segment(elf: ElfFile, patched: bytearray, content: bytes) -> bytes:
     """
     address = segment_address(elf)
     offset = _up(len(patched))
+    if table_bytes(elf):
+        first = min(elf.loads, key=lambda s: s.vaddr)
+        offset = address - (first.vaddr - first.offset)
     added = Segment(PT_LOAD, PF_R | PF_X, offset, address, len(content), len(content), PAGE)
     segments = list(elf.segments)
     redundant = _redundant(elf)
