@@ -20,7 +20,15 @@ BUILD = ROOT / "build" / "net"
 MODULES = ("net", "ether", "arp", "ipv4", "icmp", "inet", "tcp", "udp", "dhcp", "loopback")
 HOST = "10.9.0.2"
 PEER = "10.9.0.1"
-_FLAGS = ("-std=gnu11", "-g", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter")
+_FLAGS = (
+    "-std=gnu11",
+    "-g",
+    "-D_GNU_SOURCE",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wno-unused-parameter",
+)
 _SANITIZE = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
@@ -46,14 +54,20 @@ def build(name: str = "netstack-host", flags: Sequence[str] = _SANITIZE) -> Path
         sources += sorted((ROOT / "kernel/lib" / module).glob("*.c"))
     sources += sorted((ROOT / "tests/host/support").glob("*.c"))
     sources += [ROOT / "kernel/lib/base/format.c", ROOT / "kernel/lib/uaccess/iter.c"]
-    headers = [*(ROOT / "kernel").rglob("*.h"), *(ROOT / "abi").glob("*.h"), *(HERE / "host").glob("*.h")]
+    headers = [
+        *(ROOT / "kernel").rglob("*.h"),
+        *(ROOT / "abi").glob("*.h"),
+        *(HERE / "host").glob("*.h"),
+    ]
     output = BUILD / name
     newest = max(path.stat().st_mtime for path in (*sources, *headers, Path(__file__)))
     if output.exists() and output.stat().st_mtime > newest:
         return output
     BUILD.mkdir(parents=True, exist_ok=True)
     folders = ["abi", "kernel/include", "tests/host/support", "kernel/lib/uaccess"]
-    folders += [str(path.relative_to(ROOT)) for path in sorted((ROOT / "kernel/lib").glob("*/include"))]
+    folders += [
+        str(path.relative_to(ROOT)) for path in sorted((ROOT / "kernel/lib").glob("*/include"))
+    ]
     command = ["gcc", *_FLAGS, *flags, *(f"-I{folder}" for folder in folders), *map(str, sources)]
     fresh = BUILD / f"{name}.{os.getpid()}"
     subprocess.run([*command, "-lm", "-o", str(fresh)], cwd=ROOT, check=True)
@@ -93,12 +107,23 @@ class Namespace:
         """Run a program in the namespace; return its output. AssertionError when it fails."""
         command = ["ip", "netns", "exec", self.name, *args]
         done = subprocess.run(command, text=True, capture_output=True, timeout=timeout_s)
-        assert done.returncode == 0, f"{' '.join(args)}: {done.stdout[-3000:]} {done.stderr[-3000:]}"
+        assert done.returncode == 0, (
+            f"{' '.join(args)}: {done.stdout[-3000:]} {done.stderr[-3000:]}"
+        )
         return done.stdout
 
-    def client(self, service: str, size: int, connections: int = 1, parallel: int = 1) -> dict[str, Any]:
+    def client(
+        self, service: str, size: int, connections: int = 1, parallel: int = 1
+    ) -> dict[str, Any]:
         """Use a service of netstack-host from Linux; return what peer.py says."""
-        counts = ["--bytes", str(size), "--connections", str(connections), "--parallel", str(parallel)]
+        counts = [
+            "--bytes",
+            str(size),
+            "--connections",
+            str(connections),
+            "--parallel",
+            str(parallel),
+        ]
         program = [sys.executable, str(HERE / "peer.py"), "client", HOST, service, *counts]
         result: dict[str, Any] = json.loads(self.run(*program).splitlines()[-1])
         return result
@@ -111,7 +136,9 @@ class Namespace:
 class Host:
     """netstack-host in a namespace. Leaving the context stops it and checks that it ended cleanly."""
 
-    def __init__(self, namespace: Namespace, *args: str, net: str = f"ip:{HOST}/24,gw:{PEER}") -> None:
+    def __init__(
+        self, namespace: Namespace, *args: str, net: str = f"ip:{HOST}/24,gw:{PEER}"
+    ) -> None:
         command = [str(build()), "--tap", "tk0", "--net", net, *args]
         self.process = namespace.start(*command, stderr=subprocess.PIPE)
         self.configuration = ""
@@ -120,7 +147,9 @@ class Host:
             if line == "ready\n":
                 return
             self.configuration += line
-        raise AssertionError(f"netstack-host did not start: {self.process.communicate()[1][-3000:]}")
+        raise AssertionError(
+            f"netstack-host did not start: {self.process.communicate()[1][-3000:]}"
+        )
 
     def __enter__(self) -> Host:
         return self
@@ -129,7 +158,7 @@ class Host:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            _, errors = self.process.communicate(timeout=160)
+            errors = self.process.communicate(timeout=160)[1]
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise

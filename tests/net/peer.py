@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import struct
 import sys
 import time
 import zlib
 from collections import Counter
+from collections.abc import Awaitable, Callable
+
+Service = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 BLOCK = 65536
 PORTS = {"echo": 7, "sink": 9, "source": 19, "http": 80}
@@ -74,12 +78,10 @@ async def _source(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 async def serve(address: str) -> None:
     """Offer the services until standard input ends."""
 
-    def closing(service):  # type: ignore[no-untyped-def]
+    def closing(service: Service) -> Service:
         async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
                 await service(reader, writer)
-            except (ConnectionError, asyncio.IncompleteReadError):
-                pass
             writer.close()
 
         return run
@@ -166,13 +168,18 @@ async def run_clients(address: str, service: str, size: int, count: int, paralle
             left -= 1
             try:
                 await asyncio.wait_for(CLIENTS[service](address, size), 120)
-            except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.TimeoutError) as error:
+            except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError) as error:
                 failures[repr(error)] += 1
 
     await asyncio.gather(*(worker() for _ in range(parallel)))
     seconds = time.monotonic() - begin
     failed = sum(failures.values())
-    result = {"connections": count, "failed": failed, "seconds": round(seconds, 3), "failures": failures}
+    result = {
+        "connections": count,
+        "failed": failed,
+        "seconds": round(seconds, 3),
+        "failures": failures,
+    }
     print(json.dumps(result), flush=True)
     return 1 if failed else 0
 

@@ -26,7 +26,18 @@ BAD_LINKS = {
     "duplicate": ["--duplicate", "0.2"],
     "corrupt": ["--corrupt", "0.02"],
     "delay": ["--delay-ms", "10", "--loss", "0.01"],
-    "all": ["--loss", "0.05", "--reorder", "0.1", "--duplicate", "0.05", "--corrupt", "0.01", "--delay-ms", "2"],
+    "all": [
+        "--loss",
+        "0.05",
+        "--reorder",
+        "0.1",
+        "--duplicate",
+        "0.05",
+        "--corrupt",
+        "0.01",
+        "--delay-ms",
+        "2",
+    ],
 }
 
 
@@ -70,7 +81,8 @@ def test_bulk_data_arrives_when_linux_listens(namespace: Namespace, service: str
         sys.executable, str(_netns.HERE / "peer.py"), "serve", PEER, stdin=subprocess.PIPE
     )
     try:
-        assert peer.stdout is not None and peer.stdout.readline() == "ready\n"
+        assert peer.stdout is not None
+        assert peer.stdout.readline() == "ready\n"
         host = Host(
             namespace, "--connect", f"{PEER}:{port}", "--service", service, "--bytes", "2000000",
             "--connections", "20", "--parallel", "8",
@@ -116,9 +128,8 @@ def test_reset_connections_leave_nothing(namespace: Namespace) -> None:
 
 def test_a_port_without_listener_refuses(namespace: Namespace) -> None:
     script = f"import socket; socket.create_connection(('{HOST}', 81), 5)"
-    with Host(namespace):
-        with pytest.raises(AssertionError, match="ConnectionRefusedError"):
-            namespace.run(sys.executable, "-c", script)
+    with Host(namespace), pytest.raises(AssertionError, match="ConnectionRefusedError"):
+        namespace.run(sys.executable, "-c", script)
 
 
 def test_udp_echo_and_port_unreachable(namespace: Namespace) -> None:
@@ -225,7 +236,8 @@ while True:
 
     def __init__(self, namespace: Namespace, lease_s: int) -> None:
         self.process = namespace.start(sys.executable, "-c", self.SCRIPT, str(lease_s))
-        assert self.process.stdout is not None and self.process.stdout.readline() == "ready\n"
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
 
     def stop(self) -> list[str]:
         """End it; return the kinds of messages it got and from where."""
@@ -250,5 +262,3 @@ def test_without_dhcp_server_it_starts_all_the_same(namespace: Namespace) -> Non
     with Host(namespace, net="dhcp") as host:
         assert host.configuration.startswith("address 0.0.0.0 ")
     assert time.monotonic() - begin < 10
-
-

@@ -13,8 +13,8 @@
 
 #define WAYS 4u
 #define BUCKETS 32u
-#define QUEUE_MAX 8u  /* packets that wait for one address */
-#define TRIES_MAX 3u  /* requests, a second apart */
+#define QUEUE_MAX 8u /* packets that wait for one address */
+#define TRIES_MAX 3u /* requests, a second apart */
 #define RETRY_NS KL_NS_PER_S
 #define FRESH_NS (30 * KL_NS_PER_S)  /* then a use asks again, without waiting */
 #define VALID_NS (120 * KL_NS_PER_S) /* then it is not used any more */
@@ -214,7 +214,8 @@ static void arp_input(struct kl_netif *nif, struct kl_pbuf *packet)
 		header.hardware_bytes != 6 || header.protocol_bytes != 4)
 		goto out;
 	/* A group address as a neighbour's, or our own address as a sender's, would turn traffic away. */
-	if ((header.sender_mac[0] & 1) != 0 || header.sender_be == nif->address_be || kl_route_is_broadcast(header.sender_be))
+	if ((header.sender_mac[0] & 1) != 0 || header.sender_be == nif->address_be ||
+		kl_route_is_broadcast(header.sender_be))
 		goto out;
 	for_us = nif->address_be != 0 && header.target_be == nif->address_be;
 	entry = header.sender_be == 0 ? NULL : find(nif, header.sender_be);

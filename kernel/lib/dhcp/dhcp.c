@@ -88,7 +88,8 @@ static void renew_again(struct client *c, uint64_t until_s, uint64_t elapsed_s)
 {
 	uint64_t wait_s = until_s > elapsed_s ? (until_s - elapsed_s) / 2 : 0;
 
-	kl_net_timer_set(&c->timer, kl_clock_ns() + KL_MAX(KL_MIN(wait_s, until_s - elapsed_s), (uint64_t)60) * KL_NS_PER_S);
+	kl_net_timer_set(
+		&c->timer, kl_clock_ns() + KL_MAX(KL_MIN(wait_s, until_s - elapsed_s), (uint64_t)60) * KL_NS_PER_S);
 }
 
 static void timer_run(struct kl_net_timer *timer)
@@ -142,7 +143,8 @@ static void bound(struct client *c, const struct dhcp_reply *reply)
 	c->start_ns = kl_clock_ns();
 	c->lease_s = reply->lease_s;
 	c->renew_s = reply->renew_s != 0 && reply->renew_s < c->lease_s ? reply->renew_s : c->lease_s / 2;
-	c->rebind_s = reply->rebind_s > c->renew_s && reply->rebind_s < c->lease_s ? reply->rebind_s : c->lease_s / 8 * 7;
+	c->rebind_s =
+		reply->rebind_s > c->renew_s && reply->rebind_s < c->lease_s ? reply->rebind_s : c->lease_s / 8 * 7;
 	if (c->lease_s == LEASE_FOREVER)
 		kl_net_timer_cancel(&c->timer);
 	else
@@ -182,7 +184,8 @@ static void reply_in(struct client *c, const struct dhcp_reply *reply)
 	}
 }
 
-static void input(struct kl_udp_hook *hook, struct kl_pbuf *packet, const struct kl_ipv4_info *info, uint16_t source_port)
+static void input(
+	struct kl_udp_hook *hook, struct kl_pbuf *packet, const struct kl_ipv4_info *info, uint16_t source_port)
 {
 	uint8_t copy[DHCP_REPLY_MAX];
 	size_t n = KL_MIN((size_t)packet->total, sizeof(copy));

@@ -18,8 +18,8 @@ struct dhcp_request {
 	uint32_t xid;
 	const uint8_t *mac;
 	uint16_t seconds;
-	uint32_t address_be;                /* ours, or 0 */
-	uint32_t requested_be, server_be;   /* 0: option left out */
+	uint32_t address_be;              /* ours, or 0 */
+	uint32_t requested_be, server_be; /* 0: option left out */
 };
 
 struct dhcp_reply {

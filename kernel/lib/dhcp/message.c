@@ -37,8 +37,8 @@ static uint8_t *put_address(uint8_t *p, uint8_t option, uint32_t address_be)
 
 void dhcp_build(uint8_t out[DHCP_REQUEST_BYTES], const struct dhcp_request *request)
 {
-	static const uint8_t wanted[] = {
-		OPTION_MASK, OPTION_ROUTER, OPTION_DNS, OPTION_MTU, OPTION_LEASE, OPTION_SERVER, OPTION_RENEW, OPTION_REBIND};
+	static const uint8_t wanted[] = {OPTION_MASK, OPTION_ROUTER, OPTION_DNS, OPTION_MTU, OPTION_LEASE,
+		OPTION_SERVER, OPTION_RENEW, OPTION_REBIND};
 	uint8_t *p = out + OPTIONS_AT;
 
 	memset(out, 0, DHCP_REQUEST_BYTES);

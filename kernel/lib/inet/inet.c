@@ -29,7 +29,8 @@ static int create(int type, int protocol, struct kl_socket **out)
 
 	if (protocol < 0 || protocol > 262)
 		return -EINVAL;
-	KL_LIST_FOR(link, &root.protocols) {
+	KL_LIST_FOR(link, &root.protocols)
+	{
 		struct kl_inet_protocol *p = KL_LIST_ENTRY(link, struct kl_inet_protocol, link);
 
 		type_known |= p->type == type;
@@ -107,7 +108,8 @@ static int membership(int name, const void *value, size_t bytes)
 	memcpy(&mreq, value, sizeof(mreq));
 	if (!kl_route_is_multicast(mreq.imr_multiaddr.s_addr))
 		return -EINVAL;
-	return name == IP_ADD_MEMBERSHIP ? kl_ipv4_join(mreq.imr_multiaddr.s_addr) : kl_ipv4_leave(mreq.imr_multiaddr.s_addr);
+	return name == IP_ADD_MEMBERSHIP ? kl_ipv4_join(mreq.imr_multiaddr.s_addr)
+					 : kl_ipv4_leave(mreq.imr_multiaddr.s_addr);
 }
 
 int kl_inet_set_option(struct kl_inet_options *options, int name, const void *value, size_t bytes)

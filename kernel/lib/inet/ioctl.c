@@ -77,8 +77,9 @@ static int answer(unsigned cmd, const struct kl_netif *nif, struct request *requ
 	case SIOCGIFBRDADDR:
 		if (nif->address_be == 0)
 			return -EADDRNOTAVAIL;
-		put_address(request, cmd == SIOCGIFADDR ? nif->address_be
-				: cmd == SIOCGIFNETMASK	? nif->mask_be
+		put_address(request,
+			cmd == SIOCGIFADDR              ? nif->address_be
+				: cmd == SIOCGIFNETMASK ? nif->mask_be
 							: (loopback ? 0 : nif->broadcast_be));
 		return 0;
 	case SIOCGIFFLAGS:

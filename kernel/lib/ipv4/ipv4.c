@@ -27,7 +27,8 @@ void kl_ipv4_protocol_add(struct kl_ipv4_protocol *protocol)
 
 static struct kl_ipv4_protocol *find_protocol(uint8_t number)
 {
-	KL_LIST_FOR(link, &root.protocols) {
+	KL_LIST_FOR(link, &root.protocols)
+	{
 		struct kl_ipv4_protocol *protocol = KL_LIST_ENTRY(link, struct kl_ipv4_protocol, link);
 
 		if (protocol->protocol == number)
@@ -100,7 +101,8 @@ static bool acceptable(struct kl_netif *nif, struct kl_ipv4_info *info)
 		return true;
 	}
 	/* Before there is an address, DHCP servers may send to the one that they are about to give. */
-	return kl_route_is_local(info->dst_be) || (nif->dhcp && nif->address_be == 0 && info->protocol == KL_IPPROTO_UDP);
+	return kl_route_is_local(info->dst_be) ||
+		(nif->dhcp && nif->address_be == 0 && info->protocol == KL_IPPROTO_UDP);
 }
 
 static void deliver(struct kl_netif *nif, struct kl_pbuf *packet)
@@ -144,7 +146,8 @@ static struct kl_pbuf *check(struct kl_netif *nif, struct kl_pbuf *packet)
 	header = (const struct kl_ipv4_header *)packet->data;
 	header_bytes = (header->version_ihl & 15u) * 4;
 	total = kl_ntohs(header->total_be);
-	if (header->version_ihl >> 4 != 4 || header_bytes < KL_IPV4_HEADER_BYTES || total < header_bytes || total > packet->total)
+	if (header->version_ihl >> 4 != 4 || header_bytes < KL_IPV4_HEADER_BYTES || total < header_bytes ||
+		total > packet->total)
 		goto drop;
 	if (total < packet->total)
 		kl_pbuf_trim(packet, total); /* Ethernet's padding */

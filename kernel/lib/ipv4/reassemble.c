@@ -52,7 +52,8 @@ static void timer_run(struct kl_net_timer *timer)
 {
 	uint64_t now = kl_clock_ns();
 
-	KL_LIST_FOR_SAFE(link, &root.datagrams) {
+	KL_LIST_FOR_SAFE(link, &root.datagrams)
+	{
 		struct datagram *d = KL_LIST_ENTRY(link, struct datagram, link);
 
 		if (d->until_ns <= now)
@@ -70,7 +71,8 @@ static struct datagram *find(const struct kl_ipv4_header *header)
 		kl_list_init(&root.datagrams);
 		root.timer.fn = timer_run;
 	}
-	KL_LIST_FOR(link, &root.datagrams) {
+	KL_LIST_FOR(link, &root.datagrams)
+	{
 		d = KL_LIST_ENTRY(link, struct datagram, link);
 		if (d->id_be == header->id_be && d->src_be == header->src_be && d->dst_be == header->dst_be &&
 			d->protocol == header->protocol)

@@ -120,7 +120,8 @@ void net_configure(struct kl_netif *nif, unsigned n)
 	for (at = text;; at++) {
 		at = parse_item(at, &s);
 		if (at == NULL || (*at != 0 && *at != ',')) {
-			kl_warn("net: %s=%s: not understood; expected ip:A.B.C.D/N,gw:A.B.C.D,dns:A.B.C.D,mtu:N or dhcp", key, text);
+			kl_warn("net: %s=%s: not understood; expected ip:A.B.C.D/N,gw:A.B.C.D,dns:A.B.C.D,mtu:N or dhcp",
+				key, text);
 			return;
 		}
 		if (*at == 0)

@@ -9,7 +9,7 @@
 
 struct net_root {
 	bool ready;
-	struct kl_list netifs;    /* struct kl_netif.link_list */
+	struct kl_list netifs; /* struct kl_netif.link_list */
 	unsigned netifs_count;
 	struct kl_list protocols; /* struct kl_net_protocol */
 	struct kl_list flush;     /* struct kl_netif.flush_link: transmitted, no doorbell yet */

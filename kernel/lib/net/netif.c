@@ -58,7 +58,8 @@ void kl_net_protocol_add(struct kl_net_protocol *protocol)
 
 void kl_net_input(struct kl_netif *nif, uint16_t ethertype, struct kl_pbuf *packet)
 {
-	KL_LIST_FOR(link, &net_root.protocols) {
+	KL_LIST_FOR(link, &net_root.protocols)
+	{
 		struct kl_net_protocol *protocol = KL_LIST_ENTRY(link, struct kl_net_protocol, link);
 
 		if (protocol->ethertype == ethertype) {
@@ -126,7 +127,8 @@ int kl_netif_add(struct kl_netif *nif)
 
 	if (err != 0)
 		return err;
-	KL_LIST_FOR(link, &net_root.netifs) {
+	KL_LIST_FOR(link, &net_root.netifs)
+	{
 		if (!(KL_LIST_ENTRY(link, struct kl_netif, link_list)->features & KL_NETIF_LOOPBACK))
 			ethernet++;
 	}

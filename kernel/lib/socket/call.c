@@ -69,7 +69,8 @@ static int create(int family, int type, int protocol, struct kl_socket **out)
 
 	if (family < 0 || family >= FAMILIES_MAX)
 		return -EAFNOSUPPORT;
-	if ((type & ~(TYPE_MASK | KL_SOCK_NONBLOCK | KL_SOCK_CLOEXEC)) != 0 || (type & TYPE_MASK) == 0 || (type & TYPE_MASK) > 10)
+	if ((type & ~(TYPE_MASK | KL_SOCK_NONBLOCK | KL_SOCK_CLOEXEC)) != 0 || (type & TYPE_MASK) == 0 ||
+		(type & TYPE_MASK) > 10)
 		return -EINVAL;
 	found = socket_family(family);
 	return found != NULL ? found->create(type & TYPE_MASK, protocol, out) : -EAFNOSUPPORT;
@@ -233,7 +234,8 @@ long kl_sys_connect(int fd, kl_uaddr addr, int bytes)
 		return err;
 	err = socket_address_get(&copy, addr, bytes);
 	if (err == 0)
-		err = sock->ops->connect != NULL ? sock->ops->connect(sock, &copy, kl_socket_nonblock(sock, 0)) : -EOPNOTSUPP;
+		err = sock->ops->connect != NULL ? sock->ops->connect(sock, &copy, kl_socket_nonblock(sock, 0))
+						 : -EOPNOTSUPP;
 	kl_file_put(file);
 	return err;
 }

@@ -20,7 +20,8 @@ void kl_socket_family_add(struct kl_socket_family *family)
 
 struct kl_socket_family *socket_family(int number)
 {
-	KL_LIST_FOR(link, &families) {
+	KL_LIST_FOR(link, &families)
+	{
 		struct kl_socket_family *family = KL_LIST_ENTRY(link, struct kl_socket_family, link);
 
 		if (family->family == number)

@@ -39,7 +39,8 @@ static void update_window(struct tcp *t, const struct tcp_segment *seg)
 /* The time-out was not needed: the acknowledgement answers a segment from before it (RFC 3522). */
 static void undo_timeout(struct tcp *t)
 {
-	KL_LIST_FOR(link, &t->segs) {
+	KL_LIST_FOR(link, &t->segs)
+	{
 		struct tcp_seg *seg = KL_LIST_ENTRY(link, struct tcp_seg, link);
 
 		if (seg->state == TCP_SEG_LOST) {
@@ -85,8 +86,8 @@ static bool newreno_detect(struct tcp *t, bool advanced, bool duplicate)
 	return true;
 }
 
-static void congestion(struct tcp *t, const struct tcp_segment *seg, const struct tcp_acked *acked, bool advanced,
-	bool duplicate)
+static void congestion(
+	struct tcp *t, const struct tcp_segment *seg, const struct tcp_acked *acked, bool advanced, bool duplicate)
 {
 	bool lost;
 
@@ -109,7 +110,9 @@ static void congestion(struct tcp *t, const struct tcp_segment *seg, const struc
 		tcp_cc_ack(t, acked->delivered);
 	else if (t->ca == TCP_CA_RECOVERY_)
 		tcp_cc_recovery_ack(t, acked->delivered + (duplicate && !t->sack_ok ? t->mss : 0));
-	else if (t->ca == TCP_CA_LOSS_)
+	if (t->ca == TCP_CA_RECOVERY_ && lost && !t->sack_ok)
+		t->cwnd = KL_MAX(t->cwnd, t->flying + t->mss); /* each hole goes at once (RFC 6582, section 3.2) */
+	if (t->ca == TCP_CA_LOSS_)
 		t->cwnd += KL_MIN(acked->delivered, 2 * t->mss);
 }
 

@@ -19,7 +19,8 @@ static bool overlap(uint32_t a_be, uint32_t b_be)
 /* Whether others on the port rule out that t has it too. */
 static bool conflicts(const struct tcp *t, uint32_t address_be, uint16_t port)
 {
-	KL_LIST_FOR(link, bucket_of(port)) {
+	KL_LIST_FOR(link, bucket_of(port))
+	{
 		const struct tcp *other = KL_LIST_ENTRY(link, struct tcp, bind_link);
 
 		if (other == t || other->node.local_port != port || !overlap(address_be, other->bound_be))
@@ -84,7 +85,8 @@ void tcp_unbind(struct tcp *t)
 
 int tcp_listen_conflict(struct tcp *t)
 {
-	KL_LIST_FOR(link, bucket_of(t->node.local_port)) {
+	KL_LIST_FOR(link, bucket_of(t->node.local_port))
+	{
 		const struct tcp *other = KL_LIST_ENTRY(link, struct tcp, bind_link);
 
 		if (other != t && other->state == TCP_S_LISTEN && other->node.local_port == t->node.local_port &&
@@ -99,7 +101,8 @@ static bool usable(const struct tcp *t, uint16_t port)
 {
 	struct tcp_node *node;
 
-	KL_LIST_FOR(link, bucket_of(port)) {
+	KL_LIST_FOR(link, bucket_of(port))
+	{
 		const struct tcp *other = KL_LIST_ENTRY(link, struct tcp, bind_link);
 
 		if (other->node.local_port == port && overlap(other->bound_be, t->node.local_be))

@@ -8,7 +8,8 @@
 /* Enough for the largest window that the buffer may grow to. */
 uint8_t tcp_window_scale(const struct tcp *t)
 {
-	uint32_t max = t->rcvbuf_locked ? t->sock.rcvbuf : (uint32_t)KL_MIN((size_t)TCP_RCVBUF_MAX, tcp_root.memory_max / 4);
+	uint32_t max =
+		t->rcvbuf_locked ? t->sock.rcvbuf : (uint32_t)KL_MIN((size_t)TCP_RCVBUF_MAX, tcp_root.memory_max / 4);
 	uint8_t scale = 0;
 
 	while (scale < TCP_WSCALE_MAX && max > 65535u << scale)

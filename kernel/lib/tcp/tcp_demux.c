@@ -97,11 +97,12 @@ void tcp_node_remove(struct tcp_node *node)
 
 struct tcp_node *tcp_node_find(uint32_t local_be, uint16_t local_port, uint32_t remote_be, uint16_t remote_port)
 {
-	struct tcp_node *node = tcp_root.buckets[hash(local_be, local_port, remote_be, remote_port) & tcp_root.buckets_mask];
+	struct tcp_node *node =
+		tcp_root.buckets[hash(local_be, local_port, remote_be, remote_port) & tcp_root.buckets_mask];
 
 	for (; node != NULL; node = node->next) {
-		if (node->remote_be == remote_be && node->remote_port == remote_port && node->local_port == local_port &&
-			node->local_be == local_be)
+		if (node->remote_be == remote_be && node->remote_port == remote_port &&
+			node->local_port == local_port && node->local_be == local_be)
 			return node;
 	}
 	return NULL;
@@ -113,7 +114,8 @@ struct tcp *tcp_listener_find(uint32_t local_be, uint16_t port, uint32_t remote_
 	struct kl_list *bucket = &tcp_root.listeners[port % TCP_LISTEN_BUCKETS];
 	unsigned exact = 0, any = 0, n = 0, pick;
 
-	KL_LIST_FOR(link, bucket) {
+	KL_LIST_FOR(link, bucket)
+	{
 		struct tcp *t = KL_LIST_ENTRY(link, struct tcp_listen, link)->tcp;
 
 		if (t->node.local_port == port) {
@@ -124,7 +126,8 @@ struct tcp *tcp_listener_find(uint32_t local_be, uint16_t port, uint32_t remote_
 	if (exact + any == 0)
 		return NULL;
 	pick = exact + any == 1 ? 0 : hash(local_be, port, remote_be, remote_port) % (exact > 0 ? exact : any);
-	KL_LIST_FOR(link, bucket) {
+	KL_LIST_FOR(link, bucket)
+	{
 		struct tcp *t = KL_LIST_ENTRY(link, struct tcp_listen, link)->tcp;
 
 		if (t->node.local_port == port && t->node.local_be == (exact > 0 ? local_be : 0) && n++ == pick)

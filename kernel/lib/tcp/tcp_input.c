@@ -15,7 +15,8 @@ bool tcp_challenge_allowed(void)
 
 	if (now - tcp_root.challenge_ns > KL_NS_PER_S) {
 		tcp_root.challenge_ns = now;
-		tcp_root.challenge_left = CHALLENGES_PER_S / 2 + (unsigned)(kl_inet_hash(&now, sizeof(now)) % CHALLENGES_PER_S);
+		tcp_root.challenge_left =
+			CHALLENGES_PER_S / 2 + (unsigned)(kl_inet_hash(&now, sizeof(now)) % CHALLENGES_PER_S);
 	}
 	if (tcp_root.challenge_left == 0)
 		return false;
@@ -96,7 +97,8 @@ static bool paws_ok(struct tcp *t, const struct tcp_segment *seg)
 {
 	if (!t->ts_ok || !seg->has_ts)
 		return true;
-	if (seq_lt(seg->ts_value, t->ts_recent) && !(seg->flags & TCP_RST) && t->last_received_ns - t->ts_recent_ns < PAWS_NS) {
+	if (seq_lt(seg->ts_value, t->ts_recent) && !(seg->flags & TCP_RST) &&
+		t->last_received_ns - t->ts_recent_ns < PAWS_NS) {
 		tcp_send_ack(t);
 		return false;
 	}
@@ -185,8 +187,10 @@ static void dispatch(struct tcp_segment *seg, uint16_t local_port, uint16_t remo
 {
 	const struct kl_ipv4_info *info = seg->info;
 	struct tcp_node *node = tcp_node_find(info->dst_be, local_port, info->src_be, remote_port);
-	struct tcp_node fresh = {
-		.local_be = info->dst_be, .remote_be = info->src_be, .local_port = local_port, .remote_port = remote_port};
+	struct tcp_node fresh = {.local_be = info->dst_be,
+		.remote_be = info->src_be,
+		.local_port = local_port,
+		.remote_port = remote_port};
 	struct tcp *t;
 
 	if (node == NULL) {
@@ -252,7 +256,8 @@ void tcp_error(const struct kl_ipv4_error *error)
 		kl_route_pmtu_learn(error->dst_be, mtu);
 		tcp_update_mss(t, mtu);
 		/* All that was too large is lost; it is cut when it is sent again. */
-		KL_LIST_FOR(link, &t->segs) {
+		KL_LIST_FOR(link, &t->segs)
+		{
 			struct tcp_seg *seg = KL_LIST_ENTRY(link, struct tcp_seg, link);
 
 			if (seg->state == TCP_SEG_FLYING && seg->end - seg->seq > t->mss)

@@ -7,7 +7,7 @@
 
 #define OUTPUT_NOW (32u << 10) /* unsent bytes from which on waiting for the end of the batch gains nothing */
 
-#define COPY_MAX 512u           /* of a file: less is copied, so that it shares a buffer with what precedes it */
+#define COPY_MAX 512u /* of a file: less is copied, so that it shares a buffer with what precedes it */
 
 int tcp_take_error(struct tcp *t)
 {
@@ -28,7 +28,8 @@ static int wait_sendable(struct tcp *t, bool nonblock, uint64_t deadline)
 				return -EAGAIN;
 		} else if (t->shut_write || !TCP_IN(t->state, TCP_CAN_SEND)) {
 			return -EPIPE;
-		} else if (tcp_queued(t) < t->sock.sndbuf && !(tcp_root.memory > tcp_root.memory_max && tcp_queued(t) > 0)) {
+		} else if (tcp_queued(t) < t->sock.sndbuf &&
+			!(tcp_root.memory > tcp_root.memory_max && tcp_queued(t) > 0)) {
 			return 0;
 		} else {
 			t->no_space = true;

@@ -106,7 +106,8 @@ static void request_timer(struct kl_net_timer *timer)
 	kl_net_timer_set(timer, kl_clock_ns() + (SYNACK_NS << KL_MIN(request->tries, (uint8_t)6)));
 }
 
-static void fill(struct tcp_request *request, struct tcp *listener, const struct tcp_segment *seg, const struct tcp_node *node)
+static void fill(
+	struct tcp_request *request, struct tcp *listener, const struct tcp_segment *seg, const struct tcp_node *node)
 {
 	*request = (struct tcp_request){
 		.node = *node,
@@ -254,8 +255,9 @@ void tcp_request_in(struct tcp_request *request, struct tcp_segment *seg)
 		tcp_reset_reply(seg, request->node.local_port, request->node.remote_port);
 		return;
 	}
-	if (full(listener->listen) || (listener->defer_accept_s != 0 && seg->bytes == 0 && !(seg->flags & TCP_FIN) &&
-		(1u << request->tries) < listener->defer_accept_s)) {
+	if (full(listener->listen) ||
+		(listener->defer_accept_s != 0 && seg->bytes == 0 && !(seg->flags & TCP_FIN) &&
+			(1u << request->tries) < listener->defer_accept_s)) {
 		request->acked = true;
 		return;
 	}

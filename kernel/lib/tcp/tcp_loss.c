@@ -121,7 +121,8 @@ static void arrived(struct tcp *t, const struct tcp_seg *seg, uint32_t now_us, s
 			return; /* the answer to the first copy */
 	}
 	t->rack_rtt_us = rtt;
-	if (seq_lt(t->rack_sent_us, seg->sent_us) || (t->rack_sent_us == seg->sent_us && seq_lt(t->rack_end, seg->end))) {
+	if (seq_lt(t->rack_sent_us, seg->sent_us) ||
+		(t->rack_sent_us == seg->sent_us && seq_lt(t->rack_end, seg->end))) {
 		t->rack_sent_us = seg->sent_us;
 		t->rack_end = seg->end;
 	}
@@ -159,7 +160,8 @@ static void sack_range(struct tcp *t, struct tcp_range range, uint32_t now_us, s
 {
 	unsigned walked = 0;
 
-	KL_LIST_FOR(link, &t->segs) {
+	KL_LIST_FOR(link, &t->segs)
+	{
 		struct tcp_seg *seg = KL_LIST_ENTRY(link, struct tcp_seg, link);
 
 		if (!seq_lt(seg->seq, range.end) || ++walked > SEGS_MAX)
@@ -188,8 +190,8 @@ void tcp_segs_sack(struct tcp *t, const struct tcp_segment *seg, struct tcp_acke
 		struct tcp_range range = seg->sack[i];
 
 		/* D-SACK (RFC 2883) and nonsense lie at or below una, or beyond what was sent. */
-		if (!seq_lt(range.start, range.end) || !seq_lt(t->snd_una, range.end) || seq_lt(t->snd_nxt, range.end) ||
-			seq_lt(range.start, t->snd_una))
+		if (!seq_lt(range.start, range.end) || !seq_lt(t->snd_una, range.end) ||
+			seq_lt(t->snd_nxt, range.end) || seq_lt(range.start, t->snd_una))
 			continue;
 		sack_range(t, range, now_us, acked);
 	}
@@ -210,7 +212,8 @@ bool tcp_rack_detect(struct tcp *t)
 	t->rack_wait_us = 0;
 	if (t->rack_rtt_us == 0)
 		return false;
-	KL_LIST_FOR(link, &t->segs) {
+	KL_LIST_FOR(link, &t->segs)
+	{
 		struct tcp_seg *seg = KL_LIST_ENTRY(link, struct tcp_seg, link);
 		int32_t left;
 

@@ -4,8 +4,8 @@
 
 #include <linux/errno.h>
 
-#define COPY_MAX 224u     /* payload that is copied behind its headers: cheaper than a second buffer for the device */
-#define GSO_MAX 65535u    /* an IPv4 packet */
+#define COPY_MAX 224u  /* payload that is copied behind its headers: cheaper than a second buffer for the device */
+#define GSO_MAX 65535u /* an IPv4 packet */
 
 static uint8_t *put_options(struct tcp *t, uint8_t *p, bool sack)
 {
@@ -56,7 +56,8 @@ void tcp_window_opened(struct tcp *t)
 
 	if (!TCP_IN(t->state, TCP_CAN_RECEIVE) || (tcp_memory_tight() && old > 0))
 		return;
-	if (room >= old + KL_MIN(t->sock.rcvbuf / 2, KL_MAX(4u * t->rcv_mss, t->sock.rcvbuf / 4))) {
+	/* Acknowledgements carry the window anyway: only a peer that may be near its edge needs one for that. */
+	if (room >= 2 * old + KL_MIN(t->sock.rcvbuf / 2, 4u * t->rcv_mss)) {
 		t->ack_now = true;
 		tcp_pend(t);
 	}
@@ -137,7 +138,8 @@ static int transmit(struct tcp *t, uint32_t seq, uint32_t n, uint8_t flags, stru
 		packet->gso_bytes = (uint16_t)t->mss;
 		packet->header_bytes = (uint16_t)header_bytes;
 	}
-	header->checksum = (uint16_t)kl_net_pseudo_sum(send.src_be, send.dst_be, KL_IPPROTO_TCP, (uint16_t)packet->total);
+	header->checksum =
+		(uint16_t)kl_net_pseudo_sum(send.src_be, send.dst_be, KL_IPPROTO_TCP, (uint16_t)packet->total);
 	t->segs_out++;
 	t->ack_sent = t->rcv_nxt;
 	t->ack_now = t->ack_pending = false;
@@ -250,7 +252,8 @@ bool tcp_resend(struct tcp *t, struct tcp_seg *seg)
 
 static bool resend_lost(struct tcp *t)
 {
-	KL_LIST_FOR(link, &t->segs) {
+	KL_LIST_FOR(link, &t->segs)
+	{
 		struct tcp_seg *seg = KL_LIST_ENTRY(link, struct tcp_seg, link);
 
 		if (t->lost_segs == 0)
@@ -362,7 +365,8 @@ static void output_data(struct tcp *t)
 			return;
 		}
 	}
-	t->uncork = false;
+	if (t->snd_nxt == t->snd_end)
+		t->uncork = false;
 	if (t->cwnd < t->ssthresh && t->flying * 2 > t->cwnd)
 		t->cwnd_limited = true;
 }

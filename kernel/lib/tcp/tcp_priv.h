@@ -19,14 +19,14 @@
 #define TCP_MSS_DEFAULT 536u
 #define TCP_MSS_MIN 64u
 #define TCP_WSCALE_MAX 14
-#define TCP_WINDOW_START 65535u     /* offered at first */
-#define TCP_IW_SEGMENTS 10u         /* RFC 6928 */
+#define TCP_WINDOW_START 65535u /* offered at first */
+#define TCP_IW_SEGMENTS 10u     /* RFC 6928 */
 #define TCP_RTO_MIN_US 200000u
 #define TCP_RTO_MAX_US 120000000u
 #define TCP_RTO_START_US 1000000u
 #define TCP_DELACK_NS (40 * KL_NS_PER_MS)
-#define TCP_RETRIES_MAX 15          /* of data: about 15 minutes */
-#define TCP_ORPHAN_RETRIES_MAX 8    /* when nobody waits any more */
+#define TCP_RETRIES_MAX 15       /* of data: about 15 minutes */
+#define TCP_ORPHAN_RETRIES_MAX 8 /* when nobody waits any more */
 #define TCP_SYN_RETRIES_MAX 6
 #define TCP_FIN_WAIT2_NS (60 * KL_NS_PER_S)
 #define TCP_TIME_WAIT_NS (60 * KL_NS_PER_S)
@@ -34,7 +34,16 @@
 #define TCP_RCVBUF_MAX (6u << 20)
 #define TCP_BUF_MIN 4096u
 
-enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_PSH = 0x08, TCP_ACK = 0x10, TCP_URG = 0x20, TCP_ECE = 0x40, TCP_CWR = 0x80 };
+enum {
+	TCP_FIN = 0x01,
+	TCP_SYN = 0x02,
+	TCP_RST = 0x04,
+	TCP_PSH = 0x08,
+	TCP_ACK = 0x10,
+	TCP_URG = 0x20,
+	TCP_ECE = 0x40,
+	TCP_CWR = 0x80
+};
 
 /* Numbers as in Linux's TCP_INFO. */
 enum tcp_state {
@@ -89,7 +98,7 @@ struct tcp_segment {
 	uint8_t flags;
 	bool has_ts, has_wscale, sack_ok;
 	uint8_t wscale, sacks;
-	uint16_t mss, urgent;   /* mss 0: no option */
+	uint16_t mss, urgent; /* mss 0: no option */
 	uint32_t ts_value, ts_echo;
 	struct tcp_range sack[4];
 	struct kl_pbuf *packet; /* data only; NULL once taken over */
@@ -142,23 +151,23 @@ struct tcp {
 	struct kl_list bind_link;    /* in the table of bound ports */
 	struct kl_list pending_link; /* to be looked at at the end of the batch */
 	struct kl_net_timer timer;
-	struct kl_list accept_link;  /* in the listener's queue of new connections */
-	struct tcp_listen *listen;   /* a listener's; NULL: not listening */
+	struct kl_list accept_link; /* in the listener's queue of new connections */
+	struct tcp_listen *listen;  /* a listener's; NULL: not listening */
 	struct kl_inet_options ip;
-	uint32_t bound_be;           /* the address given to bind(2) */
+	uint32_t bound_be; /* the address given to bind(2) */
 	uint8_t state;
 	bool bound, orphan, was_connected;
-	bool shut_read, shut_write;  /* shutdown(2) */
+	bool shut_read, shut_write; /* shutdown(2) */
 	bool fin_queued, fin_sent, fin_received, ooo_fin;
 	bool sack_ok, ts_ok, wscale_ok;
 	bool no_delay, cork, more, quick_ack, uncork; /* more: MSG_MORE; uncork: send what is held back, once */
-	bool no_space;  /* somebody waits for room in the send queue */
-	bool no_memory; /* the last output could not go on; tried again soon */
+	bool no_space;                                /* somebody waits for room in the send queue */
+	bool no_memory;                               /* the last output could not go on; tried again soon */
 	bool ack_now, ack_pending, probe_now;
 	bool rcvbuf_locked, sndbuf_locked;
 	bool cwnd_limited, reordering, tlp_pending;
-	bool route_error;            /* a soft error is worth reporting at a time-out */
-	uint8_t ca;                  /* enum tcp_ca */
+	bool route_error; /* a soft error is worth reporting at a time-out */
+	uint8_t ca;       /* enum tcp_ca */
 	uint8_t snd_wscale, rcv_wscale;
 	uint8_t retries, probes, keep_sent, dup_acks;
 	uint8_t defer_accept_s;
@@ -167,42 +176,42 @@ struct tcp {
 	/* --- send --- */
 	uint32_t iss, snd_una, snd_nxt, snd_end; /* snd_end: behind what the program wrote (a FIN not counted) */
 	uint32_t snd_wnd, snd_wl1, snd_wl2, snd_wnd_max;
-	uint32_t mss;        /* payload of a full segment, timestamps taken off */
+	uint32_t mss; /* payload of a full segment, timestamps taken off */
 	uint16_t mss_peer, mss_user;
 	struct tcp_block *snd_first, *snd_last, *snd_next; /* next: holds snd_nxt; NULL: all sent */
-	uint32_t snd_first_seq;   /* of snd_first's first byte */
-	uint32_t snd_next_offset; /* into snd_next */
-	struct kl_list segs;      /* struct tcp_seg by seq */
-	uint32_t snd_small;       /* end of the last segment that was not full (Minshall's form of Nagle's rule) */
-	uint32_t fack;            /* highest sequence number that was acknowledged or sacked */
-	uint32_t flying;          /* bytes that are believed to be in the network */
-	uint32_t sacked_segs;     /* how many of segs are SACKED */
+	uint32_t snd_first_seq;                            /* of snd_first's first byte */
+	uint32_t snd_next_offset;                          /* into snd_next */
+	struct kl_list segs;                               /* struct tcp_seg by seq */
+	uint32_t snd_small;   /* end of the last segment that was not full (Minshall's form of Nagle's rule) */
+	uint32_t fack;        /* highest sequence number that was acknowledged or sacked */
+	uint32_t flying;      /* bytes that are believed to be in the network */
+	uint32_t sacked_segs; /* how many of segs are SACKED */
 	uint32_t lost_segs;
-	uint32_t cwnd, ssthresh;  /* bytes */
+	uint32_t cwnd, ssthresh; /* bytes */
 	uint32_t recover, prr_delivered, prr_out, prr_flight;
-	uint32_t srtt_us, rttvar_us, rto_us, min_rtt_us; /* srtt 0: none yet */
+	uint32_t srtt_us, rttvar_us, rto_us, min_rtt_us;            /* srtt 0: none yet */
 	uint32_t rack_sent_us, rack_end, rack_rtt_us, rack_wait_us; /* wait: until the next segment counts as lost */
 	uint32_t tlp_end;
 	uint32_t undo_cwnd, undo_ssthresh, undo_ts; /* what to go back to when a time-out was spurious */
 
 	/* --- receive --- */
 	uint32_t irs, rcv_nxt, rcv_adv; /* rcv_adv: right edge that was advertised */
-	uint32_t ack_sent;      /* the last acknowledgement number sent */
+	uint32_t ack_sent;              /* the last acknowledgement number sent */
 	uint32_t ts_recent, ts_offset;
 	uint64_t ts_recent_ns;
 	struct kl_pbuf_queue rcv_queue; /* in order, not read yet; the first packet is partly read */
 	struct kl_pbuf *ooo, *ooo_last; /* beyond rcv_nxt, sorted by seq, linked by queue */
 	uint32_t rcv_truesize, ooo_truesize;
-	uint32_t ooo_fin_seq;   /* with ooo_fin: where a FIN lies that came early */
+	uint32_t ooo_fin_seq;             /* with ooo_fin: where a FIN lies that came early */
 	struct tcp_range last_ooo, dsack; /* what the next acknowledgement reports first */
-	uint16_t rcv_mss;       /* estimate of the peer's segments */
-	uint32_t tune_seq, tune_us; /* receive buffer tuning: bytes per round trip */
+	uint16_t rcv_mss;                 /* estimate of the peer's segments */
+	uint32_t tune_seq, tune_us;       /* receive buffer tuning: bytes per round trip */
 	uint32_t rcv_rtt_us;
 	uint32_t read_bytes;
 
 	/* --- timers: deadlines, 0 when off; all of them by the one timer --- */
 	uint64_t loss_at_ns, delack_at_ns, keep_at_ns;
-	uint8_t loss_timer; /* enum tcp_loss_timer */
+	uint8_t loss_timer;                     /* enum tcp_loss_timer */
 	uint64_t last_received_ns, rto_base_ns; /* rto_base: since when the oldest segment makes no progress */
 	uint32_t keep_idle_s, keep_interval_s, keep_count, user_timeout_ms;
 	int32_t linger2_s;
@@ -225,7 +234,7 @@ struct tcp_request {
 };
 
 struct tcp_listen {
-	struct kl_list link;     /* in the table of listeners */
+	struct kl_list link; /* in the table of listeners */
 	struct tcp *tcp;
 	struct kl_list requests; /* struct tcp_request */
 	struct kl_list accepted; /* struct tcp.accept_link */
@@ -294,7 +303,7 @@ static inline uint32_t tcp_queued(const struct tcp *t)
 
 /* tcp.c */
 struct tcp *tcp_alloc(void);
-void tcp_free(struct tcp *t); /* resources and memory; no file refers to it */
+void tcp_free(struct tcp *t);               /* resources and memory; no file refers to it */
 void tcp_destroy(struct tcp *t, int error); /* to CLOSED: timers and queues go; the socket's waiters learn it */
 void tcp_set_state(struct tcp *t, enum tcp_state state);
 void tcp_wake(struct tcp *t, uint32_t events);
@@ -327,7 +336,7 @@ struct tcp_control {
 	uint8_t flags, tos, ttl;
 	bool has_ts;
 	uint32_t ts_value, ts_echo;
-	uint16_t mss;         /* SYN: 0: no option */
+	uint16_t mss; /* SYN: 0: no option */
 	bool sack_ok, has_wscale;
 	uint8_t wscale;
 };
@@ -354,8 +363,8 @@ struct tcp_seg *tcp_seg_alloc(void);
 void tcp_seg_free(struct tcp_seg *seg);
 void tcp_segs_clear(struct tcp *t);
 struct tcp_acked {
-	uint32_t delivered;   /* bytes newly acknowledged or sacked */
-	uint32_t rtt_us;      /* 0: no sample */
+	uint32_t delivered; /* bytes newly acknowledged or sacked */
+	uint32_t rtt_us;    /* 0: no sample */
 	bool resent_acked;
 };
 void tcp_segs_ack(struct tcp *t, uint32_t ack, struct tcp_acked *acked);
@@ -381,7 +390,7 @@ void tcp_send_reset(struct tcp *t);
 void tcp_send_probe(struct tcp *t); /* old sequence number, no data: makes the peer say what it has */
 bool tcp_resend(struct tcp *t, struct tcp_seg *seg);
 uint32_t tcp_receive_window(struct tcp *t); /* bytes that may be advertised; moves rcv_adv */
-void tcp_window_opened(struct tcp *t); /* the program has read: tells the peer when it is worth it */
+void tcp_window_opened(struct tcp *t);      /* the program has read: tells the peer when it is worth it */
 
 /* tcp_queue.c: the send queue */
 struct tcp_block *tcp_block_room(struct tcp *t, size_t want); /* last block, with room for at least one byte, or NULL */

@@ -102,7 +102,8 @@ static void pop_block(struct tcp *t)
 
 void tcp_queue_acked(struct tcp *t, uint32_t una)
 {
-	while (t->snd_first != NULL && seq_le(t->snd_first_seq + t->snd_first->used, una) && t->snd_first != t->snd_next)
+	while (t->snd_first != NULL && seq_le(t->snd_first_seq + t->snd_first->used, una) &&
+		t->snd_first != t->snd_next)
 		pop_block(t);
 }
 

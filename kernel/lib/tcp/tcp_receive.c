@@ -33,7 +33,8 @@ static struct kl_pbuf *compact(struct tcp *t, struct kl_pbuf *packet)
 
 	if (packet->total > COMPACT_MAX || packet->total * 4 > truesize(packet))
 		return packet;
-	if (last != NULL && last->next == NULL && last->refs == 1 && !last->slice && kl_pbuf_tailroom(last) >= packet->total) {
+	if (last != NULL && last->next == NULL && last->refs == 1 && !last->slice &&
+		kl_pbuf_tailroom(last) >= packet->total) {
 		kl_pbuf_copy_out(packet, 0, kl_pbuf_append(last, packet->total), packet->total);
 		t->rcv_queue.bytes += packet->total;
 		kl_pbuf_put(packet);
@@ -288,7 +289,8 @@ void tcp_receive_consumed(struct tcp *t, uint32_t bytes)
 
 	t->read_bytes += bytes;
 	if (now_us - t->tune_us >= rtt_us) {
-		if (!t->rcvbuf_locked && t->read_bytes > t->sock.rcvbuf / 2 && t->sock.rcvbuf < max && !tcp_memory_tight())
+		if (!t->rcvbuf_locked && t->read_bytes > t->sock.rcvbuf / 2 && t->sock.rcvbuf < max &&
+			!tcp_memory_tight())
 			t->sock.rcvbuf = KL_MIN(t->sock.rcvbuf * 2, max);
 		t->read_bytes = 0;
 		t->tune_us = now_us;

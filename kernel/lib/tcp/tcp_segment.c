@@ -126,8 +126,8 @@ static uint8_t *put_syn_options(uint8_t *p, const struct tcp_control *control)
 int tcp_send_control(const struct tcp_control *control)
 {
 	const struct tcp_node *node = control->node;
-	struct kl_ipv4_send send = {
-		node->local_be, node->remote_be, KL_IPPROTO_TCP, control->ttl != 0 ? control->ttl : 64, control->tos, true};
+	struct kl_ipv4_send send = {node->local_be, node->remote_be, KL_IPPROTO_TCP,
+		control->ttl != 0 ? control->ttl : 64, control->tos, true};
 	struct kl_route route;
 	struct kl_pbuf *packet;
 	struct tcp_header *header;
@@ -155,7 +155,8 @@ int tcp_send_control(const struct tcp_control *control)
 		.flags = control->flags,
 		.window_be = kl_htons((uint16_t)control->window),
 	};
-	header->checksum = (uint16_t)kl_net_pseudo_sum(send.src_be, send.dst_be, KL_IPPROTO_TCP, (uint16_t)packet->bytes);
+	header->checksum =
+		(uint16_t)kl_net_pseudo_sum(send.src_be, send.dst_be, KL_IPPROTO_TCP, (uint16_t)packet->bytes);
 	packet->csum = KL_CSUM_PARTIAL;
 	packet->csum_start = (uint16_t)(packet->data - packet->start);
 	packet->csum_offset = offsetof(struct tcp_header, checksum);

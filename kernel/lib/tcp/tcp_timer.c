@@ -76,7 +76,7 @@ void tcp_timer_loss(struct tcp *t)
 		t->loss_at_ns = 0;
 	} else if (t->no_memory) {
 		arm(t, TCP_T_RETRY, now + RETRY_NS);
-	} else if (t->cork || t->more) {
+	} else if ((t->cork || t->more) && !t->uncork && !t->fin_queued && t->snd_wnd >= t->mss) {
 		if (t->loss_timer != TCP_T_CORK)
 			arm(t, TCP_T_CORK, now + CORK_NS);
 	} else if (t->loss_timer != TCP_T_PERSIST) {
@@ -89,8 +89,8 @@ void tcp_timer_loss(struct tcp *t)
 static bool given_up(struct tcp *t, unsigned tries)
 {
 	unsigned max = t->state == TCP_S_SYN_SENT || t->state == TCP_S_SYN_RECV ? TCP_SYN_RETRIES_MAX
-		: t->orphan							  ? TCP_ORPHAN_RETRIES_MAX
-										  : TCP_RETRIES_MAX;
+		: t->orphan                                                     ? TCP_ORPHAN_RETRIES_MAX
+										: TCP_RETRIES_MAX;
 	bool over = tries > max;
 
 	if (t->user_timeout_ms != 0)
@@ -113,7 +113,8 @@ static void on_rto(struct tcp *t)
 	tcp_cc_timeout(t);
 	t->dup_acks = 0;
 	t->rack_wait_us = 0;
-	KL_LIST_FOR(link, &t->segs) {
+	KL_LIST_FOR(link, &t->segs)
+	{
 		struct tcp_seg *seg = KL_LIST_ENTRY(link, struct tcp_seg, link);
 
 		/* A peer may have thrown away what it had reported (RFC 2018, section 8): then its first hole is not one. */

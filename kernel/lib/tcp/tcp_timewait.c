@@ -84,7 +84,8 @@ bool tcp_timewait_in(struct tcp_timewait *tw, struct tcp_segment *seg)
 
 	if (seg->flags & TCP_RST)
 		return false; /* RFC 1337 */
-	if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && (newer || (!tw->has_ts && seq_lt(tw->rcv_nxt, seg->seq)))) {
+	if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+		(newer || (!tw->has_ts && seq_lt(tw->rcv_nxt, seg->seq)))) {
 		tcp_timewait_free(tw);
 		return true;
 	}

@@ -27,7 +27,8 @@ void kl_udp_hook_add(struct kl_udp_hook *hook)
 
 static bool conflicts(const struct udp *u, uint32_t address_be, uint16_t port)
 {
-	KL_LIST_FOR(link, bucket_of(port)) {
+	KL_LIST_FOR(link, bucket_of(port))
+	{
 		const struct udp *other = KL_LIST_ENTRY(link, struct udp, link);
 
 		if (other == u || other->local_port != port ||
@@ -122,9 +123,11 @@ static void deliver(struct udp *u, struct kl_pbuf *packet)
 }
 
 /* To everybody who wants it, a copy each. */
-static void deliver_group(struct kl_pbuf *packet, const struct kl_ipv4_info *info, uint16_t local_port, uint16_t remote_port)
+static void deliver_group(
+	struct kl_pbuf *packet, const struct kl_ipv4_info *info, uint16_t local_port, uint16_t remote_port)
 {
-	KL_LIST_FOR_SAFE(link, bucket_of(local_port)) {
+	KL_LIST_FOR_SAFE(link, bucket_of(local_port))
+	{
 		struct udp *u = KL_LIST_ENTRY(link, struct udp, link);
 		struct kl_pbuf *copy;
 
@@ -143,7 +146,8 @@ static struct udp *find(const struct kl_ipv4_info *info, uint16_t local_port, ui
 	unsigned best_score = 0, equal = 0;
 	uint32_t hash = (info->src_be ^ remote_port * 0x9e3779b1u) * 0x85ebca6bu;
 
-	KL_LIST_FOR(link, bucket_of(local_port)) {
+	KL_LIST_FOR(link, bucket_of(local_port))
+	{
 		struct udp *u = KL_LIST_ENTRY(link, struct udp, link);
 		unsigned points = score(u, info, local_port, remote_port);
 
@@ -158,9 +162,11 @@ static struct udp *find(const struct kl_ipv4_info *info, uint16_t local_port, ui
 	return best;
 }
 
-static bool run_hooks(struct kl_pbuf *packet, const struct kl_ipv4_info *info, uint16_t local_port, uint16_t remote_port)
+static bool run_hooks(
+	struct kl_pbuf *packet, const struct kl_ipv4_info *info, uint16_t local_port, uint16_t remote_port)
 {
-	KL_LIST_FOR(link, &udp_root.hooks) {
+	KL_LIST_FOR(link, &udp_root.hooks)
+	{
 		struct kl_udp_hook *hook = KL_LIST_ENTRY(link, struct kl_udp_hook, link);
 
 		if (hook->port == local_port) {
@@ -229,7 +235,8 @@ static void udp_error(const struct kl_ipv4_error *error)
 
 	if (error->error == EMSGSIZE)
 		kl_route_pmtu_learn(error->dst_be, error->mtu);
-	KL_LIST_FOR(link, bucket_of(local_port)) {
+	KL_LIST_FOR(link, bucket_of(local_port))
+	{
 		struct udp *u = KL_LIST_ENTRY(link, struct udp, link);
 
 		/* udp(7): only a connected socket learns of it. */
@@ -244,7 +251,8 @@ static void udp_error(const struct kl_ipv4_error *error)
 
 /* --- send --- */
 
-int kl_udp_output(struct kl_pbuf *packet, const struct kl_udp_ends *ends, uint8_t ttl, uint8_t tos, const struct kl_route *route)
+int kl_udp_output(
+	struct kl_pbuf *packet, const struct kl_udp_ends *ends, uint8_t ttl, uint8_t tos, const struct kl_route *route)
 {
 	struct kl_ipv4_send send = {ends->src_be, ends->dst_be, KL_IPPROTO_UDP, ttl, tos, false};
 	struct udp_header *header = (struct udp_header *)kl_pbuf_push(packet, sizeof(*header));
@@ -254,7 +262,8 @@ int kl_udp_output(struct kl_pbuf *packet, const struct kl_udp_ends *ends, uint8_
 		.dst_be = kl_htons(ends->dst_port),
 		.bytes_be = kl_htons((uint16_t)packet->total),
 	};
-	header->checksum = (uint16_t)kl_net_pseudo_sum(ends->src_be, ends->dst_be, KL_IPPROTO_UDP, (uint16_t)packet->total);
+	header->checksum =
+		(uint16_t)kl_net_pseudo_sum(ends->src_be, ends->dst_be, KL_IPPROTO_UDP, (uint16_t)packet->total);
 	packet->csum = KL_CSUM_PARTIAL;
 	packet->csum_start = (uint16_t)(packet->data - packet->start);
 	packet->csum_offset = offsetof(struct udp_header, checksum);

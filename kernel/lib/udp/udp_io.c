@@ -100,11 +100,12 @@ static void put_packet_info(const struct kl_pbuf *packet, struct kl_message *msg
 		.bytes = 16 + sizeof(struct in_pktinfo),
 		.level = IPPROTO_IP,
 		.type = IP_PKTINFO,
-		.info = {
-			.ipi_ifindex = packet->netif != NULL ? (int)packet->netif->index : 0,
-			.ipi_spec_dst = {packet->netif != NULL ? packet->netif->address_be : ip->dst_be},
-			.ipi_addr = {ip->dst_be},
-		},
+		.info =
+			{
+				.ipi_ifindex = packet->netif != NULL ? (int)packet->netif->index : 0,
+				.ipi_spec_dst = {packet->netif != NULL ? packet->netif->address_be : ip->dst_be},
+				.ipi_addr = {ip->dst_be},
+			},
 	};
 
 	if (msg->control_bytes < sizeof(control)) {
@@ -113,7 +114,8 @@ static void put_packet_info(const struct kl_pbuf *packet, struct kl_message *msg
 		return;
 	}
 	memcpy(msg->control, &control, sizeof(control));
-	msg->control_bytes = KL_ALIGN_UP(sizeof(control), 8) <= msg->control_bytes ? KL_ALIGN_UP(sizeof(control), 8) : sizeof(control);
+	msg->control_bytes = KL_ALIGN_UP(sizeof(control), 8) <= msg->control_bytes ? KL_ALIGN_UP(sizeof(control), 8)
+										   : sizeof(control);
 }
 
 static int copy_payload(const struct kl_pbuf *packet, struct kl_iter *it, uint32_t n)

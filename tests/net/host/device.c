@@ -245,7 +245,8 @@ struct kl_netif *device_open(const char *name, const uint8_t mac[6], bool offloa
 	device.fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
 	if (device.fd < 0 || ioctl(device.fd, TUNSETIFF, &request) != 0) {
-		fprintf(stderr, "netstack-host: tap %s: %s; run as root in the tap's network namespace\n", name, strerror(errno));
+		fprintf(stderr, "netstack-host: tap %s: %s; run as root in the tap's network namespace\n", name,
+			strerror(errno));
 		exit(2);
 	}
 	if (offload && ioctl(device.fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4) != 0) {

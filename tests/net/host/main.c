@@ -32,9 +32,10 @@ static void on_signal(int number)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: netstack-host --tap NAME --net ip:A.B.C.D/N[,gw:A.B.C.D] [--offload] [--loss P] [--duplicate P]\n"
-			"  [--reorder P] [--reorder-ms N] [--corrupt P] [--delay-ms N] [--seed N]\n"
-			"  [--connect IP:PORT --service echo|sink|source --bytes N --connections N --parallel N]\n");
+	fprintf(stderr,
+		"usage: netstack-host --tap NAME --net ip:A.B.C.D/N[,gw:A.B.C.D] [--offload] [--loss P] [--duplicate P]\n"
+		"  [--reorder P] [--reorder-ms N] [--corrupt P] [--delay-ms N] [--seed N]\n"
+		"  [--connect IP:PORT --service echo|sink|source --bytes N --connections N --parallel N]\n");
 	exit(2);
 }
 
@@ -59,13 +60,15 @@ static int finish(void)
 	while ((app_open > 0 || tcp_root.connections > 0) && kl_clock_ns() < deadline)
 		platform_round();
 	if (app_open > 0 || tcp_root.connections > 0 || tcp_root.requests_count > 0) {
-		fprintf(stderr, "netstack-host: %u connections did not end (%u open)\n", tcp_root.connections, app_open);
+		fprintf(stderr, "netstack-host: %u connections did not end (%u open)\n", tcp_root.connections,
+			app_open);
 		for (uint32_t i = 0; i <= tcp_root.buckets_mask; i++) {
 			for (struct tcp_node *node = tcp_root.buckets[i]; node != NULL; node = node->next) {
 				struct tcp *t = KL_CONTAINER(node, struct tcp, node);
 
 				if (node->kind == TCP_CONNECTION)
-					fprintf(stderr, "  port %u state %u una %u nxt %u end %u wnd %u fly %u lost %u cwnd %u timer %u\n",
+					fprintf(stderr,
+						"  port %u state %u una %u nxt %u end %u wnd %u fly %u lost %u cwnd %u timer %u\n",
 						node->remote_port, t->state, t->snd_una - t->iss, t->snd_nxt - t->iss,
 						t->snd_end - t->iss, t->snd_wnd, t->flying, t->lost_segs, t->cwnd,
 						t->loss_timer);
@@ -80,7 +83,8 @@ static int finish(void)
 		platform_round();
 	device_close();
 	if (tcp_root.memory != 0 || tcp_root.nodes_count != 0) {
-		fprintf(stderr, "netstack-host: %zu bytes of queues and %u nodes are left\n", tcp_root.memory, tcp_root.nodes_count);
+		fprintf(stderr, "netstack-host: %zu bytes of queues and %u nodes are left\n", tcp_root.memory,
+			tcp_root.nodes_count);
 		return 1;
 	}
 	return 0;
@@ -97,10 +101,10 @@ static void print_configuration(struct kl_netif *nif)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"tap", 1, NULL, 't'}, {"net", 1, NULL, 'n'}, {"offload", 0, NULL, 'o'},
-		{"loss", 1, NULL, 'l'}, {"duplicate", 1, NULL, 'd'}, {"reorder", 1, NULL, 'r'}, {"reorder-ms", 1, NULL, 'R'},
-		{"corrupt", 1, NULL, 'C'}, {"delay-ms", 1, NULL, 'D'}, {"seed", 1, NULL, 's'}, {"connect", 1, NULL, 'c'},
-		{"service", 1, NULL, 'S'}, {"bytes", 1, NULL, 'b'}, {"connections", 1, NULL, 'N'}, {"parallel", 1, NULL, 'P'},
-		{NULL, 0, NULL, 0}};
+		{"loss", 1, NULL, 'l'}, {"duplicate", 1, NULL, 'd'}, {"reorder", 1, NULL, 'r'},
+		{"reorder-ms", 1, NULL, 'R'}, {"corrupt", 1, NULL, 'C'}, {"delay-ms", 1, NULL, 'D'},
+		{"seed", 1, NULL, 's'}, {"connect", 1, NULL, 'c'}, {"service", 1, NULL, 'S'}, {"bytes", 1, NULL, 'b'},
+		{"connections", 1, NULL, 'N'}, {"parallel", 1, NULL, 'P'}, {NULL, 0, NULL, 0}};
 	static const uint8_t mac[6] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
 	struct impairment impairment = {.seed = 1, .reorder_ms = 5};
 	struct client_plan plan = {.connections = 1, .parallel = 1};
@@ -141,8 +145,8 @@ int main(int argc, char **argv)
 		usage();
 	signal(SIGTERM, on_signal);
 	signal(SIGINT, on_signal);
-	if (kl_net_init() != 0 || kl_arp_init() != 0 || kl_ipv4_init() != 0 || kl_icmp_init() != 0 || kl_inet_init() != 0 ||
-		kl_tcp_init() != 0 || kl_udp_init() != 0)
+	if (kl_net_init() != 0 || kl_arp_init() != 0 || kl_ipv4_init() != 0 || kl_icmp_init() != 0 ||
+		kl_inet_init() != 0 || kl_tcp_init() != 0 || kl_udp_init() != 0)
 		return 1;
 	nif = device_open(tap, mac, offload, &impairment);
 	if (kl_loopback_init() != 0 || kl_dhcp_init() != 0)

@@ -17,7 +17,7 @@ struct impairment {
 
 /* Opens the tap. offload: checksums and segmentation are the kernel's. Exits with a message on failure. */
 struct kl_netif *device_open(const char *name, const uint8_t mac[6], bool offload, const struct impairment *impairment);
-bool device_poll(void);           /* frames in, delayed frames on; whether there was any */
+bool device_poll(void);            /* frames in, delayed frames on; whether there was any */
 void device_wait(uint64_t max_ns); /* until a frame comes in, or the time has passed */
 void device_close(void);
 

@@ -66,7 +66,8 @@ struct kl_ipv4_send {
 int kl_ipv4_output(struct kl_pbuf *packet, const struct kl_ipv4_send *send, const struct kl_route *route);
 /* Answers a received packet with an ICMP error, if ICMP is there and allows it. The packet stays the caller's. */
 void kl_ipv4_reject(struct kl_pbuf *packet, const struct kl_ipv4_info *info, uint8_t type, uint8_t code);
-void kl_ipv4_set_reject(void (*fn)(struct kl_pbuf *packet, const struct kl_ipv4_info *info, uint8_t type, uint8_t code));
+void kl_ipv4_set_reject(
+	void (*fn)(struct kl_pbuf *packet, const struct kl_ipv4_info *info, uint8_t type, uint8_t code));
 /* Tells the transport about an error of a packet sent; data: from that packet's IP header on. */
 void kl_ipv4_report(const uint8_t *data, size_t bytes, uint8_t type, uint8_t code, int error, bool hard, uint32_t mtu);
 /* Group membership (IP_ADD_MEMBERSHIP); counted. Packets to other groups are dropped. 0, -ENOBUFS, -EADDRNOTAVAIL. */

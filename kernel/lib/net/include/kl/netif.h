@@ -53,17 +53,18 @@ struct kl_netif {
 	uint32_t mtu;           /* bytes of an IP packet */
 	uint32_t features;      /* KL_NETIF_* */
 	uint32_t gso_max_bytes; /* a whole GSO frame, at most 65535 */
-	uint32_t gso_max_segs;  /* buffers in one frame that transmit() takes, at least 18; a longer chain is copied first */
+	uint32_t
+		gso_max_segs; /* buffers in one frame that transmit() takes, at least 18; a longer chain is copied first */
 	uint8_t mac[6];
-	char name[16];          /* empty: kl_netif_add() makes one, eth0 and so on */
+	char name[16]; /* empty: kl_netif_add() makes one, eth0 and so on */
 
 	/* The stack's. */
 	struct kl_list link_list;
-	unsigned index;         /* 1, 2, ... in the order of kl_netif_add() */
+	unsigned index; /* 1, 2, ... in the order of kl_netif_add() */
 	bool up, flush_needed, tx_full;
-	bool dhcp;              /* the address is to come by DHCP */
+	bool dhcp;                                  /* the address is to come by DHCP */
 	uint32_t address_be, mask_be, broadcast_be; /* address 0: none yet */
-	struct kl_pbuf_queue tx_queue; /* waits for room in the ring */
+	struct kl_pbuf_queue tx_queue;              /* waits for room in the ring */
 	struct kl_list flush_link;
 	uint64_t rx_packets, rx_bytes, rx_dropped, tx_packets, tx_bytes, tx_dropped;
 };

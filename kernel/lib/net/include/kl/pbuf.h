@@ -32,22 +32,22 @@ struct kl_pbuf {
 	uint8_t *start, *end;  /* storage */
 	/* The last reference to this buffer went: gives back its storage and the structure itself. */
 	void (*release)(struct kl_pbuf *buf);
-	void *owner;           /* for release: parent buffer, driver, send queue's block, ... */
+	void *owner;            /* for release: parent buffer, driver, send queue's block, ... */
 	struct kl_netif *netif; /* where it came from */
-	uint32_t bytes;        /* in this buffer from data on */
-	uint32_t total;        /* first buffer of a packet: bytes in the chain */
+	uint32_t bytes;         /* in this buffer from data on */
+	uint32_t total;         /* first buffer of a packet: bytes in the chain */
 	uint32_t refs;
-	uint32_t seq;          /* of the first byte, while a transport keeps the packet */
-	uint32_t truesize;     /* bytes of memory that this buffer keeps from being used otherwise */
+	uint32_t seq;      /* of the first byte, while a transport keeps the packet */
+	uint32_t truesize; /* bytes of memory that this buffer keeps from being used otherwise */
 	/* The rest counts in the first buffer of a packet. */
-	uint8_t csum;          /* enum kl_csum */
-	uint8_t gso;           /* enum kl_gso; transmit: the device cuts it into frames; receive: it was put together (LRO) */
+	uint8_t csum; /* enum kl_csum */
+	uint8_t gso;  /* enum kl_gso; transmit: the device cuts it into frames; receive: it was put together (LRO) */
 	uint16_t gso_bytes;    /* payload bytes of each frame */
 	uint16_t header_bytes; /* with gso: bytes before the payload, counted from data */
 	uint16_t csum_start;   /* from start (not data); kl_pbuf_csum_start() */
 	uint16_t csum_offset;
-	uint16_t l3, l4;       /* receive: where the network and transport headers begin, from start */
-	bool slice;            /* the structure came from kl_pbuf_slice() or kl_pbuf_window() */
+	uint16_t l3, l4; /* receive: where the network and transport headers begin, from start */
+	bool slice;      /* the structure came from kl_pbuf_slice() or kl_pbuf_window() */
 };
 
 /* Room for the headers of TCP over IPv4 over Ethernet, and for a device's own header of up to 16 bytes. */
@@ -63,7 +63,8 @@ void kl_pbuf_init(struct kl_pbuf *buf, void *storage, size_t size, void (*releas
 /* A window into buf's storage, [data + offset, + bytes) of this one buffer; holds a reference on it. NULL: out of memory. */
 struct kl_pbuf *kl_pbuf_slice(struct kl_pbuf *buf, size_t offset, size_t bytes) KL_MUST_CHECK;
 /* A window into any storage. release() must end with kl_pbuf_window_free(). NULL: out of memory. */
-struct kl_pbuf *kl_pbuf_window(void *data, size_t bytes, void (*release)(struct kl_pbuf *buf), void *owner) KL_MUST_CHECK;
+struct kl_pbuf *kl_pbuf_window(
+	void *data, size_t bytes, void (*release)(struct kl_pbuf *buf), void *owner) KL_MUST_CHECK;
 void kl_pbuf_window_free(struct kl_pbuf *buf);
 
 /* One more reference to this one buffer, not to those that it is chained to. */

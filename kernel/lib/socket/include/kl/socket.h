@@ -9,7 +9,13 @@
 
 /* Linux's numbers, which no UAPI header has (socket(2), recv(2), send(2), shutdown(2)). */
 enum { KL_AF_UNSPEC = 0, KL_AF_UNIX = 1, KL_AF_INET = 2 };
-enum { KL_SOCK_STREAM = 1, KL_SOCK_DGRAM = 2, KL_SOCK_SEQPACKET = 5, KL_SOCK_NONBLOCK = 04000, KL_SOCK_CLOEXEC = 02000000 };
+enum {
+	KL_SOCK_STREAM = 1,
+	KL_SOCK_DGRAM = 2,
+	KL_SOCK_SEQPACKET = 5,
+	KL_SOCK_NONBLOCK = 04000,
+	KL_SOCK_CLOEXEC = 02000000
+};
 enum { KL_SHUT_RD = 0, KL_SHUT_WR = 1, KL_SHUT_RDWR = 2 };
 enum {
 	KL_MSG_OOB = 0x1,
@@ -67,7 +73,7 @@ struct kl_socket_ops {
 	uint32_t (*poll)(struct kl_socket *sock, struct kl_poll_table *table);
 	long (*ioctl)(struct kl_socket *sock, unsigned cmd, uint64_t arg);
 	int (*pair)(struct kl_socket *a, struct kl_socket *b); /* socketpair(2) */
-	void (*release)(struct kl_socket *sock); /* close; frees sock */
+	void (*release)(struct kl_socket *sock);               /* close; frees sock */
 	/* As kl_file_ops.write_span; may be NULL. */
 	kl_ssize (*send_span)(struct kl_socket *sock, const void *data, size_t bytes, kl_phys hold, bool more);
 };
@@ -77,13 +83,15 @@ struct kl_socket {
 	const struct kl_socket_ops *ops;
 	struct kl_file *file; /* NULL until it has a descriptor */
 	int family, type, protocol;
-	struct kl_waitq wait; /* woken with EPOLL* bits */
+	struct kl_waitq wait;              /* woken with EPOLL* bits */
 	uint64_t rcvtimeo_ns, sndtimeo_ns; /* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
-	int error;            /* SO_ERROR: positive errno, cleared when read */
+	int error;                         /* SO_ERROR: positive errno, cleared when read */
 	bool reuse_addr, reuse_port, keep_alive, broadcast;
 	uint32_t rcvbuf, sndbuf; /* bytes */
 	uint32_t rcvlowat;       /* SO_RCVLOWAT: bytes from which on there is something to read; at least 1 */
-	struct { int on, seconds; } linger;
+	struct {
+		int on, seconds;
+	} linger;
 };
 
 /* Once, at init. create makes a socket of that family; *out is the family's own structure. */
