@@ -35,7 +35,8 @@ struct rx_buffer {
 
 _Static_assert(RX_ROOM >= sizeof(struct virtio_net_hdr_v1) + 1518, "a frame and its header in one buffer");
 /* A device that waits for room for a frame of 64 KiB (merged segments, or a large MTU) must get it without being asked twice. */
-_Static_assert(RX_FIRST * RX_ROOM >= sizeof(struct virtio_net_hdr_v1) + 14 + 65535, "the largest frame fits at first");
+#define FRAME_MAX (sizeof(struct virtio_net_hdr_v1) + 14 + 65535)
+_Static_assert(RX_ROOM >= (FRAME_MAX + RX_FIRST - 1) / RX_FIRST, "the largest frame fits at first");
 
 struct net {
 	struct kl_netif nif;
