@@ -270,6 +270,17 @@ static int resolve(struct kl_aspace *as, struct kl_area *area, uint64_t page, bo
 	return 0;
 }
 
+/* Once: who asks again and again would flood the log. */
+static void report_no_memory(const struct kl_aspace *as)
+{
+	static bool reported;
+
+	if (!reported)
+		kl_error("out of memory: the program has %zu KiB of %zu KiB; start it with more (-m, --memory)",
+			as->resident * KL_PAGE_BYTES / 1024, kl_pages_total() * KL_PAGE_BYTES / 1024);
+	reported = true;
+}
+
 int kl_aspace_fault(struct kl_aspace *as, kl_uaddr addr, unsigned error, int *code)
 {
 	uint64_t page = KL_ALIGN_DOWN(addr, KL_PAGE_BYTES);
@@ -294,6 +305,8 @@ int kl_aspace_fault(struct kl_aspace *as, kl_uaddr addr, unsigned error, int *co
 		err = resolve(as, area, page, write);
 	}
 	aspace_flush(as);
+	if (err == -ENOMEM)
+		report_no_memory(as);
 	if (err == 0 || err == -ENOMEM)
 		return err;
 	*code = BUS_ADRERR;
