@@ -54,9 +54,6 @@ def act(words: list[str], log_fd: int, settings: list[tuple[str, str]], memory: 
             os.write(1, json.dumps({"settings": settings, "memory": memory}).encode())
         elif word == "kill":
             os.kill(os.getpid(), int(words.pop(0)))
-        elif word == "refuse":
-            os.write(2, b"kernlet-monitor: image: no room for it; give more memory\n")
-            return 125
     return 0
 
 
@@ -78,9 +75,12 @@ def main() -> int:
         return 0
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    settings, argv = split(options.cmdline)
+    if argv[1:] == ["refuse"]:
+        os.write(2, b"kernlet-monitor: image: no room for it; give more memory\n")
+        return 125
     if options.control:
         Path(options.control).touch()
-    settings, argv = split(options.cmdline)
     return act(argv[1:], options.log_fd, settings, options.memory)
 
 

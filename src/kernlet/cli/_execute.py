@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 LEAST_MEMORY = 1 << 20
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _START_CHECK_SECONDS = 0.05
+_READY_SECONDS = 2.0
 
 
 class RunError(KernletError):
@@ -142,25 +143,37 @@ def _explain(runner: Runner, probe: ProbeResult, rejected: list[str], network: N
 def _detached(
     manager: Manager, instance: Instance, runner: Runner, probe: ProbeResult, spec: RunSpec
 ) -> int:
-    import select
-
     from kernlet.manager import run_detached
 
     sys.stdout.flush()
     sys.stderr.flush()
     pid = run_detached(manager, instance, runner, probe.accelerator, spec)
-    # A VM that the runner refuses ends at once: that is the start's failure, not the program's.
-    try:
-        vm_fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        ended = True
-    else:
-        ended = bool(select.select([vm_fd], [], [], _START_CHECK_SECONDS)[0])
-        os.close(vm_fd)
-    if ended:
+    if _ended_at_once(pid, spec.control_path):
         _check_start(manager, instance)
     sys.stdout.write(f"{instance.id}\n")
     return 0
+
+
+def _ended_at_once(pid: int, control_path: str) -> bool:
+    """Whether the VM ended before its guest began: the start's failure, not the program's.
+
+    The monitor makes its control socket when all is prepared; QEMU gives no such sign.
+    """
+    import select
+    import time
+
+    try:
+        vm_fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    deadline = time.monotonic() + (_READY_SECONDS if control_path else _START_CHECK_SECONDS)
+    ended = False
+    while not ended and time.monotonic() < deadline:
+        if control_path and os.path.exists(control_path):  # noqa: PTH110 - start-up time
+            break
+        ended = bool(select.select([vm_fd], [], [], 0.002)[0])
+    os.close(vm_fd)
+    return ended
 
 
 def _check_start(manager: Manager, instance: Instance) -> None:
