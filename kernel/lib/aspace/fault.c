@@ -222,13 +222,16 @@ static struct kl_area *grow_stack(struct kl_aspace *as, uint64_t page)
 
 	if (stack == NULL || !(stack->flags & AREA_GROWSDOWN) || stack->end - page > as->stack_limit)
 		return NULL;
+	if (!aspace_range_ok(page, stack->end - page))
+		return NULL;
 	if (below != NULL && below->prot != PROT_NONE && page - below->end < STACK_GAP_BYTES)
 		return NULL;
 	area_remove(&as->areas, stack);
 	stack->start = page;
 	/* some more at once, if there is room */
 	more = page - STACK_STEP_BYTES;
-	if (stack->end - more <= as->stack_limit && (below == NULL || more >= below->end + STACK_GAP_BYTES))
+	if (stack->end - more <= as->stack_limit && aspace_range_ok(more, stack->end - more) &&
+		(below == NULL || more >= below->end + STACK_GAP_BYTES))
 		stack->start = more;
 	area_insert(&as->areas, stack);
 	return stack;
