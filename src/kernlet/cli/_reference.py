@@ -32,8 +32,7 @@ Errors are one line on standard error: what failed, why, and what to do next.
 A run in the foreground leaves nothing behind. A detached one (`run -d`) keeps its log and exit
 status until `kernlet rm`, unless it was started with `--rm`.
 
-The guest's memory is `-m` beyond the image: the image's own pages come from the file. Under QEMU
-the program is not told when its standard input ends.
+The guest's memory is `-m` beyond the image: the image's own pages come from the file.
 """
 
 _TAIL = """

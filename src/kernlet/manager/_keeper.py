@@ -102,10 +102,12 @@ def _keep(
     for _, write_fd in pipes.values():
         os.close(write_fd)
     if process.relays:
-        process.on_stderr = lambda data: log.add("stderr", data)
-        process.on_log = lambda data: log.add("kernel", data)
-        for stream in ("stderr", "kernel"):
-            os.close(pipes.pop(stream)[0])
+        process.on_stdout = partial(log.add, "stdout")
+        process.on_stderr = partial(log.add, "stderr")
+        process.on_log = partial(log.add, "kernel")
+        for read_fd, _ in pipes.values():
+            os.close(read_fd)
+        pipes.clear()
     for stream, (read_fd, _) in pipes.items():
         process.sources[read_fd] = partial(log.add, stream)
 

@@ -120,8 +120,8 @@ class Helper:
 class VmProcess:
     """A running virtual machine, our child.
 
-    ``relays`` says that the guest's standard error and log pass through us: to :attr:`on_stderr` and
-    :attr:`on_log`. Otherwise the VM writes to the descriptors of the run itself.
+    ``relays`` says that what the guest writes passes through us: to :attr:`on_stdout`,
+    :attr:`on_stderr` and :attr:`on_log`. Otherwise the VM has the descriptors of the run itself.
     ``killed``: after :meth:`wait`, whether a signal ended the VM's process, rather than the guest.
     ``sources`` are descriptors to drain while it runs, each with what to do with the bytes;
     :meth:`wait` closes them.
@@ -133,6 +133,7 @@ class VmProcess:
         self.sources: dict[int, Callable[[bytes], None]] = {}
         self.killed = False
         self.relays = False
+        self.on_stdout: Callable[[bytes], None] = lambda _data: None
         self.on_stderr: Callable[[bytes], None] = lambda _data: None
         self.on_log: Callable[[bytes], None] = lambda _data: None
         self.before_exit: Callable[[int], int] = lambda status: status

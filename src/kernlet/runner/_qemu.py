@@ -57,7 +57,7 @@ class QemuRunner:
     def start(self, spec: RunSpec) -> VmProcess:
         """Start QEMU.
 
-        Standard input and output are the guest's own; the rest is relayed while it runs.
+        Standard input is the guest's own; what it writes is relayed while it runs.
         """
         path = qemu_path()
         if not path:
@@ -71,25 +71,26 @@ class QemuRunner:
             settings.append(("net0", spec.network.setting()))
         text = _cmdline.join(settings, spec.argv)
         helper, net_fd = _passt(spec.network)
-        pipes = [os.pipe() for _ in range(3)]
-        (err_r, err_w), (log_r, log_w), (own_r, own_w) = pipes
-        fds = {0: spec.stdin_fd, 1: own_w, 2: own_w, _ERR_FD: err_w, _LOG_FD: log_w}
-        fds[_OUT_FD] = spec.stdout_fd
+        pipes = {fd: os.pipe() for fd in (_OUT_FD, _ERR_FD, _LOG_FD, 1)}
+        fds = {fd: write_fd for fd, (_, write_fd) in pipes.items()}
+        fds[0], fds[2] = spec.stdin_fd, fds[1]
         if net_fd >= 0:
             fds[_NET_FD] = net_fd
         try:
             command = qemu_command(path, accelerator, spec, text, by_fd=net_fd >= 0)
             process = VmProcess(spawn(command, fds), helper)
         except BaseException:
-            for fd in (err_r, log_r, own_r):
-                os.close(fd)
+            for read_fd, _ in pipes.values():
+                os.close(read_fd)
             if helper is not None:
                 helper.stop()
             raise
         finally:
-            for fd in (err_w, log_w, own_w, *([net_fd] if net_fd >= 0 else [])):
-                os.close(fd)
-        _follow(process, spec, err_r, log_r, own_r)
+            for _, write_fd in pipes.values():
+                os.close(write_fd)
+            if net_fd >= 0:
+                os.close(net_fd)
+        _follow(process, spec, {fd: read_fd for fd, (read_fd, _) in pipes.items()})
         return process
 
 
@@ -155,11 +156,15 @@ def _netdev(network: Network, *, by_fd: bool) -> str:
     return ",".join(options)
 
 
-def _follow(process: VmProcess, spec: RunSpec, err_r: int, log_r: int, own_r: int) -> None:
-    """Relay the guest's standard error and log; find its exit status in the log's last line."""
+def _follow(process: VmProcess, spec: RunSpec, pipes: dict[int, int]) -> None:
+    """Relay what the guest writes; find its exit status in the log's last line.
+
+    QEMU opens its files through descriptor sets, which a terminal (opened for both directions)
+    does not fit; so even standard output goes through a pipe.
+    """
     log = bytearray()
     complaints = bytearray()
-    blocking = {fd: os.get_blocking(fd) for fd in {spec.stdin_fd, spec.stdout_fd} if fd < 3}
+    blocking = {fd: os.get_blocking(fd) for fd in {spec.stdin_fd} if fd < 3}
     result: list[int] = []
 
     def take_log(data: bytes) -> None:
@@ -196,11 +201,13 @@ def _follow(process: VmProcess, spec: RunSpec, err_r: int, log_r: int, own_r: in
         )
 
     process.relays = True
+    process.on_stdout = lambda data: write_all(spec.stdout_fd, data)
     process.on_stderr = lambda data: write_all(spec.stderr_fd, data)
     process.on_log = lambda data: write_all(spec.log_fd, data)
-    process.sources[err_r] = lambda data: process.on_stderr(data)
-    process.sources[log_r] = take_log
-    process.sources[own_r] = lambda data: complaints.extend(data)
+    process.sources[pipes[_OUT_FD]] = lambda data: process.on_stdout(data)
+    process.sources[pipes[_ERR_FD]] = lambda data: process.on_stderr(data)
+    process.sources[pipes[_LOG_FD]] = take_log
+    process.sources[pipes[1]] = lambda data: complaints.extend(data)
     process.before_exit = finish
 
 
