@@ -34,7 +34,7 @@ struct item {
 	struct kl_list link, ready; /* in epoll.items; in epoll.ready */
 	struct kl_list watch;       /* in kl_file.watches */
 	struct epoll *ep;
-	struct kl_file *file; /* without a reference: the item goes with it */
+	struct kl_file *file;     /* without a reference: the item goes with it */
 	struct epoll_event event; /* with ALWAYS, unless disarmed by EPOLLONESHOT */
 	int fd;
 	unsigned queues;
@@ -104,7 +104,8 @@ static uint32_t epoll_poll(struct kl_file *file, struct kl_poll_table *table)
 
 	if (table != NULL)
 		table->add(table, &ep->pollers);
-	KL_LIST_FOR_SAFE(link, &ep->ready) {
+	KL_LIST_FOR_SAFE(link, &ep->ready)
+	{
 		struct item *item = KL_LIST_ENTRY(link, struct item, ready);
 
 		if (current_events(item, NULL) != 0)
@@ -119,7 +120,7 @@ static void epoll_release(struct kl_file *file)
 	struct epoll *ep = file->priv;
 
 	KL_LIST_FOR_SAFE(link, &ep->items)
-		item_free(KL_LIST_ENTRY(link, struct item, link));
+	item_free(KL_LIST_ENTRY(link, struct item, link));
 	kl_free(ep);
 }
 
@@ -128,7 +129,7 @@ static const struct kl_file_ops ops = {.poll = epoll_poll, .release = epoll_rele
 static void file_closed(struct kl_file *file)
 {
 	KL_LIST_FOR_SAFE(link, &file->watches)
-		item_free(KL_LIST_ENTRY(link, struct item, watch));
+	item_free(KL_LIST_ENTRY(link, struct item, watch));
 }
 
 long kl_sys_epoll_create1(int flags)
@@ -167,7 +168,8 @@ long kl_sys_epoll_create(int size)
 
 static struct item *find_item(struct epoll *ep, struct kl_file *file, int fd)
 {
-	KL_LIST_FOR(link, &file->watches) {
+	KL_LIST_FOR(link, &file->watches)
+	{
 		struct item *item = KL_LIST_ENTRY(link, struct item, watch);
 
 		if (item->ep == ep && item->fd == fd)
@@ -181,7 +183,8 @@ static int check_nesting(struct epoll *ep, const struct epoll *target, unsigned 
 {
 	if (ep == target)
 		return -ELOOP;
-	KL_LIST_FOR(link, &ep->items) {
+	KL_LIST_FOR(link, &ep->items)
+	{
 		struct item *item = KL_LIST_ENTRY(link, struct item, link);
 
 		if (item->file->ops == &ops && (left == 0 || check_nesting(item->file->priv, target, left - 1) < 0))
@@ -310,8 +313,10 @@ static long collect(struct epoll *ep, kl_uaddr out, int max)
 
 static long wait(struct epoll *ep, kl_uaddr out, int max, uint64_t deadline_ns)
 {
-	bool polled = false, late = false;
+	bool late = false;
 
+	/* What has been sent goes out, and what has come in counts, before anything is said. */
+	kl_poll();
 	for (;;) {
 		long n = collect(ep, out, max);
 
@@ -320,12 +325,6 @@ static long wait(struct epoll *ep, kl_uaddr out, int max, uint64_t deadline_ns)
 			if (!kl_list_empty(&ep->ready) && !kl_list_empty(&ep->threads.waiters))
 				kl_waitq_wake_some(&ep->threads, EPOLLIN, 1);
 			return n;
-		}
-		if (!polled) {
-			polled = true;
-			kl_poll();
-			if (!kl_list_empty(&ep->ready))
-				continue;
 		}
 		if (late || deadline_ns == 0)
 			return 0;

@@ -55,13 +55,12 @@ static long look(struct kl_poll_entry *entries, size_t count, bool registering)
 
 long kl_poll_entries(struct kl_poll_entry *entries, size_t count, uint64_t deadline_ns)
 {
-	long found = look(entries, count, false);
+	long found;
 	int rc = 0;
 
-	if (found != 0)
-		return found;
-	if (kl_poll())
-		found = look(entries, count, false);
+	/* What has been sent goes out, and what has come in counts, before anything is said. */
+	kl_poll();
+	found = look(entries, count, false);
 	if (found != 0 || deadline_ns == 0)
 		return found;
 	found = look(entries, count, true);
@@ -103,7 +102,8 @@ int kl_poll_deadline(kl_uaddr timespec, uint64_t *deadline_ns)
 void kl_poll_put_rest(kl_uaddr timespec, uint64_t deadline_ns)
 {
 	uint64_t now = kl_clock_ns(), left = deadline_ns > now ? deadline_ns - now : 0;
-	struct __kernel_timespec ts = {.tv_sec = (long long)(left / KL_NS_PER_S), .tv_nsec = (long long)(left % KL_NS_PER_S)};
+	struct __kernel_timespec ts = {
+		.tv_sec = (long long)(left / KL_NS_PER_S), .tv_nsec = (long long)(left % KL_NS_PER_S)};
 
 	if (timespec != 0 && deadline_ns != KL_FOREVER)
 		(void)!KL_PUT_USER(timespec, ts);

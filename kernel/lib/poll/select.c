@@ -151,7 +151,8 @@ long kl_sys_select(int count, kl_uaddr in, kl_uaddr out, kl_uaddr except, kl_uad
 		if (tv.tv_sec == 0 && tv.tv_usec == 0)
 			deadline_ns = 0;
 		else if (tv.tv_sec < (1l << 33) && tv.tv_usec < (1l << 50))
-			deadline_ns = kl_clock_ns() + (uint64_t)tv.tv_sec * KL_NS_PER_S + (uint64_t)tv.tv_usec * KL_NS_PER_US;
+			deadline_ns =
+				kl_clock_ns() + (uint64_t)tv.tv_sec * KL_NS_PER_S + (uint64_t)tv.tv_usec * KL_NS_PER_US;
 	}
 	rc = select_user(count, (const kl_uaddr[SETS]){in, out, except}, deadline_ns);
 	if (timeout != 0 && deadline_ns != KL_FOREVER) {

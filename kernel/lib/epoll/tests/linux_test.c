@@ -120,8 +120,9 @@ static void check_wait(unsigned step, unsigned i)
 	long m = sys(epoll_wait(fds[i].b, b, 64, 0));
 
 	for (long k = 0; m != n && k < (m > n ? m : n); k++)
-		printf("ours %#x %lu, Linux %#x %lu\n", k < n ? a[k].events : 0, k < n ? (unsigned long)a[k].data.u64 : 0,
-			k < m ? b[k].events : 0, k < m ? (unsigned long)b[k].data.u64 : 0);
+		printf("ours %#x %lu, Linux %#x %lu\n", k < n ? a[k].events : 0,
+			k < n ? (unsigned long)a[k].data.u64 : 0, k < m ? b[k].events : 0,
+			k < m ? (unsigned long)b[k].data.u64 : 0);
 	SAME(n, m);
 	if (n <= 0)
 		return;
@@ -129,15 +130,16 @@ static void check_wait(unsigned step, unsigned i)
 	qsort(b, (size_t)n, sizeof(b[0]), by_data);
 	for (long k = 0; k < n; k++)
 		if (a[k].events != b[k].events || a[k].data.u64 != b[k].data.u64) {
-			printf("FAIL step %u: epoll_wait reports %#x of %lu, Linux %#x of %lu\n", step, a[k].events, (unsigned long)a[k].data.u64,
-				b[k].events, (unsigned long)b[k].data.u64);
+			printf("FAIL step %u: epoll_wait reports %#x of %lu, Linux %#x of %lu\n", step, a[k].events,
+				(unsigned long)a[k].data.u64, b[k].events, (unsigned long)b[k].data.u64);
 			exit(1);
 		}
 }
 
 static void control(unsigned step, unsigned i)
 {
-	static const uint32_t bits[] = {EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLPRI, EPOLLET, EPOLLONESHOT, EPOLLHUP, EPOLLRDNORM, EPOLLWRNORM};
+	static const uint32_t bits[] = {
+		EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLPRI, EPOLLET, EPOLLONESHOT, EPOLLHUP, EPOLLRDNORM, EPOLLWRNORM};
 	static const int ops[] = {EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL, 7};
 	unsigned e = rnd(EPOLLS), op = rnd(100) == 0 ? 4 : rnd(4);
 	struct epoll_event event = {.data.u64 = i + 100 * step};
@@ -192,10 +194,15 @@ static void check_select(unsigned step, unsigned i)
 				FD_SET(fds[j].b, &b[k]);
 			}
 		}
-	long m = kl_sys_select(200, U(&a[0]), U(&a[1]), U(&a[2]), U(&tv)), n = sys(select(200, &b[0], &b[1], &b[2], &tv2));
+	long m = kl_sys_select(200, U(&a[0]), U(&a[1]), U(&a[2]), U(&tv)),
+	     n = sys(select(200, &b[0], &b[1], &b[2], &tv2));
 	for (unsigned k = 0; k < 3; k++)
 		for (unsigned j = 0; j < FDS; j++)
-			same(step, k == 0 ? "in" : k == 1 ? "out" : "except", FD_ISSET(fds[j].a, &a[k]) != 0, FD_ISSET(fds[j].b, &b[k]) != 0, j);
+			same(step,
+				k == 0           ? "in"
+					: k == 1 ? "out"
+						 : "except",
+				FD_ISSET(fds[j].a, &a[k]) != 0, FD_ISSET(fds[j].b, &b[k]) != 0, j);
 	same(step, "select()", m, n, i);
 }
 
@@ -256,7 +263,8 @@ static void test_fill(void)
 	while (kl_sys_read(a[0], U(mine), 3333) > 0)
 		;
 	CHECK(kl_sys_fcntl(a[1], F_SETPIPE_SZ, 4096) == 4096);
-	CHECK(kl_sys_write(a[1], U("hello"), 5) == 5 && kl_sys_read(a[0], U(mine), 100) == 5 && memcmp(mine, "hello", 5) == 0);
+	CHECK(kl_sys_write(a[1], U("hello"), 5) == 5 && kl_sys_read(a[0], U(mine), 100) == 5 &&
+		memcmp(mine, "hello", 5) == 0);
 	kl_sys_close(a[0]);
 	CHECK(kl_sys_write(a[1], U("x"), 1) == -EPIPE);
 	kl_sys_close(a[1]);
