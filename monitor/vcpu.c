@@ -15,6 +15,7 @@
 
 /* A wait of more than a century is one without end; it keeps sums of nanoseconds from overflowing. */
 #define LONGEST_WAIT_NS (1ull << 62)
+#define ASK_SECONDS 5 /* far more than a busy host takes to run a thread */
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -296,7 +297,7 @@ static int ask(struct kl_vcpu *vcpu, const bool *flag, bool value)
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 1;
+	until.tv_sec += ASK_SECONDS;
 	pthread_cond_broadcast(&vcpu->changed);
 	if (vcpu->ended)
 		return -ESRCH;
