@@ -13,6 +13,7 @@ from kernlet.elf._tables import (
     read_functions,
     read_imports,
     read_labels,
+    read_objects,
     read_relocations,
 )
 
@@ -32,5 +33,6 @@ __all__ = [
     "read_functions",
     "read_imports",
     "read_labels",
+    "read_objects",
     "read_relocations",
 ]

@@ -14,13 +14,23 @@ from elftools.elf.sections import SymbolTableSection
 
 from kernlet.elf import constants as c
 from kernlet.elf._file import ElfFile
-from kernlet.elf.constants import R_X86_64_RELATIVE, RELA, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE, SYM
+from kernlet.elf.constants import (
+    R_X86_64_RELATIVE,
+    RELA,
+    STT_FUNC,
+    STT_GNU_IFUNC,
+    STT_NOTYPE,
+    STT_OBJECT,
+    SYM,
+)
 
 __all__ = [
     "Function",
     "Relocation",
     "read_functions",
+    "read_imports",
     "read_labels",
+    "read_objects",
     "read_relocations",
     "section_address",
 ]
@@ -47,7 +57,7 @@ _RELOCATIONS_MAX = 8_000_000
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function symbol: [start, start + size), size 0 if the symbol doesn't say."""
+    """A symbol of a function, or of data: [start, start + size), size 0 if the symbol doesn't say."""
 
     name: str
     start: int
@@ -119,6 +129,19 @@ def read_functions(elf: ElfFile) -> list[Function]:
         for kind, value, size, name in _symbols(elf)
         if kind != STT_NOTYPE and any(lo <= value and value + size <= hi for lo, hi in ranges)
     }
+    return [found[key] for key in sorted(found)]
+
+
+def read_objects(elf: ElfFile) -> list[Function]:
+    """Return the symbols of data that say their size, sorted by address. Empty for a stripped file."""
+    found = {}
+    for raw, names in _symbol_tables(elf):
+        usable = len(raw) // SYM.size * SYM.size
+        for name_at, info, _, index, value, size in SYM.iter_unpack(raw[:usable]):
+            if index and info & 0xF == STT_OBJECT and value and size:
+                end = names.find(b"\0", name_at)
+                name = names[name_at:end] if end >= 0 else b""
+                found[value, size] = Function(name.decode("utf-8", "surrogateescape"), value, size)
     return [found[key] for key in sorted(found)]
 
 
