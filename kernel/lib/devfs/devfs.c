@@ -167,8 +167,10 @@ int kl_devfs_init(void)
 		uint64_t rdev;
 		const struct kl_file_ops *ops;
 	} devices[] = {
-		{"null", KL_DEV(1, 3), &null_ops},     {"zero", KL_DEV(1, 5), &zero_ops},
-		{"full", KL_DEV(1, 7), &full_ops},     {"random", KL_DEV(1, 8), &random_ops},
+		{"null", KL_DEV(1, 3), &null_ops},
+		{"zero", KL_DEV(1, 5), &zero_ops},
+		{"full", KL_DEV(1, 7), &full_ops},
+		{"random", KL_DEV(1, 8), &random_ops},
 		{"urandom", KL_DEV(1, 9), &random_ops},
 	};
 	static const char *const links[][2] = {

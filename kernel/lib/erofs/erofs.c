@@ -81,8 +81,8 @@ static int get_extent(const struct kl_erofs *fs, unsigned layout, uint64_t size,
 	}
 	if (blocks > 0) {
 		out->data = blocks <= fs->bytes / BLOCK_BYTES
-				    ? range(fs, (uint64_t)block << BLOCK_BITS, blocks << BLOCK_BITS)
-				    : NULL;
+			? range(fs, (uint64_t)block << BLOCK_BITS, blocks << BLOCK_BITS)
+			: NULL;
 		if (out->data == NULL)
 			return -EIO;
 		out->data_bytes = size - tail;
@@ -209,7 +209,8 @@ static int compare(const char *a, size_t a_bytes, const struct kl_lower_entry *e
 }
 
 /* Names ascend over the whole directory: a binary search for the block, then for the entry. */
-static int find(const struct kl_lower *lower, const struct kl_lower_extent *dir, const char *name, size_t n, struct kl_lower_entry *out)
+static int find(const struct kl_lower *lower, const struct kl_lower_extent *dir, const char *name, size_t n,
+	struct kl_lower_entry *out)
 {
 	uint64_t lo = 0, hi = (dir->size + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	struct block b;
@@ -256,7 +257,8 @@ static int find(const struct kl_lower *lower, const struct kl_lower_extent *dir,
 }
 
 /* *at: block index times BLOCK_BYTES plus the entry's index. */
-static int next_entry(const struct kl_lower *lower, const struct kl_lower_extent *dir, uint64_t *at, struct kl_lower_entry *out)
+static int next_entry(
+	const struct kl_lower *lower, const struct kl_lower_extent *dir, uint64_t *at, struct kl_lower_entry *out)
 {
 	struct block b;
 	int rc;

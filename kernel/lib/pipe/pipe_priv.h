@@ -9,17 +9,17 @@
 #include <kl/types.h>
 #include <kl/vfs.h>
 
-#define KL_PIPE_SLOTS 16u       /* pages, at first: 64 KiB */
-#define KL_PIPE_SLOTS_MAX 256u  /* 1 MiB, as fs.pipe-max-size */
-#define KL_PIPE_ATOMIC 4096u    /* PIPE_BUF */
+#define KL_PIPE_SLOTS 16u      /* pages, at first: 64 KiB */
+#define KL_PIPE_SLOTS_MAX 256u /* 1 MiB, as fs.pipe-max-size */
+#define KL_PIPE_ATOMIC 4096u   /* PIPE_BUF */
 
 struct kl_pipe {
 	struct kl_waitq readers_wait, writers_wait;
 	uint32_t readers, writers;
 	uint32_t readers_ever, writers_ever; /* opens so far */
-	uint64_t head, tail;  /* bytes ever read, ever written */
-	uint32_t slots;       /* a power of two */
-	kl_phys *pages;       /* slots of them, KL_PHYS_NONE where nothing is */
+	uint64_t head, tail;                 /* bytes ever read, ever written */
+	uint32_t slots;                      /* a power of two */
+	kl_phys *pages;                      /* slots of them, KL_PHYS_NONE where nothing is */
 };
 
 static inline struct kl_pipe *kl_pipe_of(struct kl_file *file)

@@ -78,7 +78,8 @@ static kl_ssize to_pipe(struct kl_file *in, int64_t *pos, struct kl_file *out, s
 	return rc;
 }
 
-static kl_ssize splice(struct kl_file *in, kl_uaddr in_off, struct kl_file *out, kl_uaddr out_off, size_t n, unsigned flags)
+static kl_ssize splice(
+	struct kl_file *in, kl_uaddr in_off, struct kl_file *out, kl_uaddr out_off, size_t n, unsigned flags)
 {
 	struct kl_file *file = is_pipe(in) ? out : in; /* the one that may have an offset */
 	kl_uaddr off = is_pipe(in) ? out_off : in_off;

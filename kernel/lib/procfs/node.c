@@ -205,8 +205,8 @@ static uint64_t number_of(const void *what, int id)
 }
 
 /* entry or added says what it is; size as Linux shows it: 0, or 64 for links */
-static struct kl_proc_node *make_node(struct kl_super *super, const struct kl_proc_entry *entry, const struct kl_proc_file *added,
-	int id)
+static struct kl_proc_node *make_node(
+	struct kl_super *super, const struct kl_proc_entry *entry, const struct kl_proc_file *added, int id)
 {
 	struct kl_proc_node *node = kl_zalloc(sizeof(*node));
 	uint32_t mode = added != NULL ? S_IFREG | added->mode : entry->mode;
@@ -253,7 +253,8 @@ static bool added_here(const struct kl_proc_file *file, const struct kl_proc_ent
 	return dir->path != NULL && strcmp(file->dir, dir->path) == 0;
 }
 
-static struct kl_proc_node *find(struct kl_super *super, struct kl_proc_node *dir, const char *name, size_t n, bool *found)
+static struct kl_proc_node *find(
+	struct kl_super *super, struct kl_proc_node *dir, const char *name, size_t n, bool *found)
 {
 	const struct kl_proc_entry *e = dir->entry->children;
 	const struct kl_proc_numbers *numbers = dir->entry->numbers;
@@ -265,7 +266,8 @@ static struct kl_proc_node *find(struct kl_super *super, struct kl_proc_node *di
 			return make_node(super, e, NULL, dir->id);
 	if (numbers != NULL && id >= 0 && numbers->exists(id))
 		return make_node(super, numbers->each, NULL, id);
-	KL_LIST_FOR(link, &kl_proc_files) {
+	KL_LIST_FOR(link, &kl_proc_files)
+	{
 		struct kl_proc_file *file = KL_LIST_ENTRY(link, struct kl_proc_file, link);
 
 		if (added_here(file, dir->entry) && is(file->name, name, n))
@@ -306,7 +308,8 @@ static bool dir_entry(struct kl_proc_node *dir, int64_t *pos, char *name, size_t
 		*pos = at;
 		return true;
 	}
-	KL_LIST_FOR(link, &kl_proc_files) {
+	KL_LIST_FOR(link, &kl_proc_files)
+	{
 		struct kl_proc_file *file = KL_LIST_ENTRY(link, struct kl_proc_file, link);
 
 		if (!added_here(file, dir->entry) || at++ < *pos)

@@ -13,8 +13,8 @@ struct kl_proc_node {
 	struct kl_vnode vn; /* first */
 	const struct kl_proc_entry *entry;
 	const struct kl_proc_file *added; /* instead of entry->show */
-	int id; /* tid below task/, descriptor below fd/ */
-	char target[24]; /* of a symbolic link made for this node */
+	int id;                           /* tid below task/, descriptor below fd/ */
+	char target[24];                  /* of a symbolic link made for this node */
 };
 
 /* A directory whose names are numbers. */
@@ -31,7 +31,7 @@ struct kl_proc_entry {
 		struct { /* directory */
 			const struct kl_proc_entry *children;
 			const struct kl_proc_numbers *numbers; /* beside the children */
-			const char *path; /* where other modules' files may be */
+			const char *path;                      /* where other modules' files may be */
 		};
 		struct { /* file */
 			void (*show)(struct kl_text *t, int id);
@@ -45,12 +45,21 @@ struct kl_proc_entry {
 	};
 };
 
-#define KL_PROC_FILE(n, fn) {.name = n, .mode = 0100444, .show = fn}
-#define KL_PROC_DIR(n, c) {.name = n, .mode = 0040555, .children = c}
-#define KL_PROC_END {.name = NULL}
+#define KL_PROC_FILE(n, fn)                                                                                            \
+	{                                                                                                              \
+		.name = n, .mode = 0100444, .show = fn                                                                 \
+	}
+#define KL_PROC_DIR(n, c)                                                                                              \
+	{                                                                                                              \
+		.name = n, .mode = 0040555, .children = c                                                              \
+	}
+#define KL_PROC_END                                                                                                    \
+	{                                                                                                              \
+		.name = NULL                                                                                           \
+	}
 
 extern const struct kl_proc_entry kl_proc_self[]; /* the table below /proc/<pid> */
-extern struct kl_list kl_proc_files; /* added by other modules */
+extern struct kl_list kl_proc_files;              /* added by other modules */
 
 int kl_proc_mount(const char *path, const char *type, uint32_t magic, const struct kl_proc_entry *root);
 int kl_procfs_init(void);

@@ -30,13 +30,41 @@ static void show_flags(struct kl_text *t)
 		uint8_t reg, bit;
 		char name[12];
 	} flags[] = {
-		{1, 3, 0, "fpu"},	{1, 3, 4, "tsc"},	{1, 3, 8, "cx8"},	{1, 3, 15, "cmov"},	{1, 3, 23, "mmx"},
-		{1, 3, 24, "fxsr"},	{1, 3, 25, "sse"},	{1, 3, 26, "sse2"},	{1, 3, 28, "ht"},	{1, 2, 0, "pni"},
-		{1, 2, 1, "pclmulqdq"}, {1, 2, 9, "ssse3"},	{1, 2, 12, "fma"},	{1, 2, 13, "cx16"},	{1, 2, 19, "sse4_1"},
-		{1, 2, 20, "sse4_2"},	{1, 2, 22, "movbe"},	{1, 2, 23, "popcnt"},	{1, 2, 25, "aes"},	{1, 2, 26, "xsave"},
-		{1, 2, 28, "avx"},	{1, 2, 29, "f16c"},	{1, 2, 30, "rdrand"},	{7, 1, 0, "fsgsbase"},	{7, 1, 3, "bmi1"},
-		{7, 1, 5, "avx2"},	{7, 1, 8, "bmi2"},	{7, 1, 9, "erms"},	{7, 1, 16, "avx512f"},	{7, 1, 18, "rdseed"},
-		{7, 1, 19, "adx"},	{7, 1, 29, "sha_ni"},	{7, 1, 30, "avx512bw"}, {7, 1, 31, "avx512vl"}, {7, 2, 8, "gfni"},
+		{1, 3, 0, "fpu"},
+		{1, 3, 4, "tsc"},
+		{1, 3, 8, "cx8"},
+		{1, 3, 15, "cmov"},
+		{1, 3, 23, "mmx"},
+		{1, 3, 24, "fxsr"},
+		{1, 3, 25, "sse"},
+		{1, 3, 26, "sse2"},
+		{1, 3, 28, "ht"},
+		{1, 2, 0, "pni"},
+		{1, 2, 1, "pclmulqdq"},
+		{1, 2, 9, "ssse3"},
+		{1, 2, 12, "fma"},
+		{1, 2, 13, "cx16"},
+		{1, 2, 19, "sse4_1"},
+		{1, 2, 20, "sse4_2"},
+		{1, 2, 22, "movbe"},
+		{1, 2, 23, "popcnt"},
+		{1, 2, 25, "aes"},
+		{1, 2, 26, "xsave"},
+		{1, 2, 28, "avx"},
+		{1, 2, 29, "f16c"},
+		{1, 2, 30, "rdrand"},
+		{7, 1, 0, "fsgsbase"},
+		{7, 1, 3, "bmi1"},
+		{7, 1, 5, "avx2"},
+		{7, 1, 8, "bmi2"},
+		{7, 1, 9, "erms"},
+		{7, 1, 16, "avx512f"},
+		{7, 1, 18, "rdseed"},
+		{7, 1, 19, "adx"},
+		{7, 1, 29, "sha_ni"},
+		{7, 1, 30, "avx512bw"},
+		{7, 1, 31, "avx512vl"},
+		{7, 2, 8, "gfni"},
 	};
 	uint32_t r[4];
 
@@ -61,9 +89,11 @@ static void show_cpuinfo(struct kl_text *t, int id)
 		cpuid(0x80000002 + i, 0, &brand[4 * i]);
 	family = (r[0] >> 8 & 15) + ((r[0] >> 8 & 15) == 15 ? r[0] >> 20 & 255 : 0);
 	model = (r[0] >> 4 & 15) | (r[0] >> 12 & 0xf0);
-	kl_text_printf(t, "processor\t: 0\nvendor_id\t: %.4s%.4s%.4s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: %.48s\nstepping\t: %u\n",
+	kl_text_printf(t,
+		"processor\t: 0\nvendor_id\t: %.4s%.4s%.4s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: %.48s\nstepping\t: %u\n",
 		(char *)&v[1], (char *)&v[3], (char *)&v[2], family, model, (char *)brand, r[0] & 15);
-	kl_text_printf(t, "cpu MHz\t\t: %lu.%03lu\nphysical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\napicid\t\t: 0\nfpu\t\t: yes\n",
+	kl_text_printf(t,
+		"cpu MHz\t\t: %lu.%03lu\nphysical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\napicid\t\t: 0\nfpu\t\t: yes\n",
 		(unsigned long)(kl_boot.tsc_khz / 1000), (unsigned long)(kl_boot.tsc_khz % 1000));
 	show_flags(t);
 	kl_text_printf(t, "clflush size\t: 64\ncache_alignment\t: 64\n\n");
@@ -71,12 +101,14 @@ static void show_cpuinfo(struct kl_text *t, int id)
 
 static void show_meminfo(struct kl_text *t, int id)
 {
-	unsigned long total = kl_pages_total() * (KL_PAGE_BYTES / 1024), available = kl_pages_free() * (KL_PAGE_BYTES / 1024);
-	static const char *const zeros[] = {"Buffers", "Cached", "SwapCached", "Active", "Inactive", "Unevictable", "Mlocked",
-		"SwapTotal", "SwapFree", "Dirty", "Writeback"};
+	unsigned long total = kl_pages_total() * (KL_PAGE_BYTES / 1024),
+		      available = kl_pages_free() * (KL_PAGE_BYTES / 1024);
+	static const char *const zeros[] = {"Buffers", "Cached", "SwapCached", "Active", "Inactive", "Unevictable",
+		"Mlocked", "SwapTotal", "SwapFree", "Dirty", "Writeback"};
 
 	(void)id;
-	kl_text_printf(t, "MemTotal:       %8lu kB\nMemFree:        %8lu kB\nMemAvailable:   %8lu kB\n", total, available, available);
+	kl_text_printf(t, "MemTotal:       %8lu kB\nMemFree:        %8lu kB\nMemAvailable:   %8lu kB\n", total,
+		available, available);
 	for (size_t i = 0; i < KL_ARRAY_LEN(zeros); i++)
 		kl_text_printf(t, "%s:%*s0 kB\n", zeros[i], (int)(22 - strlen(zeros[i])), "");
 	kl_text_printf(t, "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n");
@@ -88,7 +120,8 @@ static void show_stat(struct kl_text *t, int id)
 	unsigned long idle = all > busy ? all - busy : 0;
 
 	(void)id;
-	kl_text_printf(t, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\ncpu0 %lu 0 0 %lu 0 0 0 0 0 0\nintr 0\nctxt 0\n", busy, idle, busy, idle);
+	kl_text_printf(t, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\ncpu0 %lu 0 0 %lu 0 0 0 0 0 0\nintr 0\nctxt 0\n", busy, idle,
+		busy, idle);
 	kl_text_printf(t, "btime %lu\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n",
 		(unsigned long)((kl_clock_wall_ns() - kl_clock_ns()) / KL_NS_PER_S));
 }
@@ -138,7 +171,8 @@ static size_t self_target(char *buf, size_t size, int id)
 static size_t thread_self_target(char *buf, size_t size, int id)
 {
 	(void)id;
-	return (size_t)kl_snprintf(buf, size, "%d/task/%d", kl_vfs_proc()->pid, kl_current != NULL ? kl_current->tid : 0);
+	return (size_t)kl_snprintf(
+		buf, size, "%d/task/%d", kl_vfs_proc()->pid, kl_current != NULL ? kl_current->tid : 0);
 }
 
 static size_t mounts_target(char *buf, size_t size, int id)
@@ -317,7 +351,8 @@ static const struct kl_proc_entry sys_node[] = {
 	KL_PROC_FILE("possible", show_zero),
 	KL_PROC_END,
 };
-static const struct kl_proc_entry sys_system[] = {KL_PROC_DIR("cpu", sys_cpu), KL_PROC_DIR("node", sys_node), KL_PROC_END};
+static const struct kl_proc_entry sys_system[] = {
+	KL_PROC_DIR("cpu", sys_cpu), KL_PROC_DIR("node", sys_node), KL_PROC_END};
 static const struct kl_proc_entry sys_devices[] = {KL_PROC_DIR("system", sys_system), KL_PROC_END};
 static const struct kl_proc_entry sys_entries[] = {
 	KL_PROC_DIR("devices", sys_devices),

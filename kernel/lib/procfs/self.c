@@ -84,7 +84,8 @@ static void show_maps(struct kl_text *t, int id)
 
 		kl_text_printf(t, "%08lx-%08lx %c%c%c%c %08lx 00:00 0", (unsigned long)a.start, (unsigned long)a.end,
 			(a.prot & PROT_READ) != 0 ? 'r' : '-', (a.prot & PROT_WRITE) != 0 ? 'w' : '-',
-			(a.prot & PROT_EXEC) != 0 ? 'x' : '-', (a.flags & MAP_SHARED) != 0 ? 's' : 'p', (unsigned long)a.offset);
+			(a.prot & PROT_EXEC) != 0 ? 'x' : '-', (a.flags & MAP_SHARED) != 0 ? 's' : 'p',
+			(unsigned long)a.offset);
 		while (a.name[0] != '\0' && t->used - before < 73)
 			kl_text_write(t, " ", 1);
 		kl_text_printf(t, "%s\n", a.name);
@@ -106,25 +107,29 @@ static void show_statm(struct kl_text *t, int id)
 {
 	(void)id;
 	kl_text_printf(t, "%lu %lu 0 0 0 %lu 0\n", (unsigned long)(mapped_bytes() / KL_PAGE_BYTES),
-		(unsigned long)kl_aspace_resident_pages(proc()->aspace), (unsigned long)(mapped_bytes() / KL_PAGE_BYTES));
+		(unsigned long)kl_aspace_resident_pages(proc()->aspace),
+		(unsigned long)(mapped_bytes() / KL_PAGE_BYTES));
 }
 
 static void show_status(struct kl_text *t, int id)
 {
 	struct kl_process *p = proc();
-	unsigned long size = mapped_bytes() / 1024, resident = kl_aspace_resident_pages(p->aspace) * (KL_PAGE_BYTES / 1024);
+	unsigned long size = mapped_bytes() / 1024,
+		      resident = kl_aspace_resident_pages(p->aspace) * (KL_PAGE_BYTES / 1024);
 
-	kl_text_printf(t, "Name:\t%s\nUmask:\t%04o\nState:\tR (running)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", comm_of(id),
-		p->fs->umask, p->pid, id != 0 ? id : p->pid, p->ppid);
-	kl_text_printf(t, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t", p->uid, p->euid, p->suid, p->euid, p->gid,
-		p->egid, p->sgid, p->egid);
+	kl_text_printf(t,
+		"Name:\t%s\nUmask:\t%04o\nState:\tR (running)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
+		comm_of(id), p->fs->umask, p->pid, id != 0 ? id : p->pid, p->ppid);
+	kl_text_printf(t, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t", p->uid, p->euid,
+		p->suid, p->euid, p->gid, p->egid, p->sgid, p->egid);
 	for (unsigned i = 0; i < p->groups_count; i++)
 		kl_text_printf(t, "%u ", p->groups[i]);
-	kl_text_printf(t, "\nVmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t       0 kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\nVmSwap:\t       0 kB\n",
+	kl_text_printf(t,
+		"\nVmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t       0 kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\nVmSwap:\t       0 kB\n",
 		size, size, resident, resident);
 	kl_text_printf(t, "Threads:\t%u\nCapInh:\t%08x%08x\nCapPrm:\t%08x%08x\nCapEff:\t%08x%08x\n", p->threads_count,
-		p->caps.inheritable[1], p->caps.inheritable[0], p->caps.permitted[1], p->caps.permitted[0], p->caps.effective[1],
-		p->caps.effective[0]);
+		p->caps.inheritable[1], p->caps.inheritable[0], p->caps.permitted[1], p->caps.permitted[0],
+		p->caps.effective[1], p->caps.effective[0]);
 	kl_text_printf(t, "Cpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed_list:\t0\n");
 }
 
@@ -134,11 +139,13 @@ static void show_stat(struct kl_text *t, int id)
 	struct kl_thread *thread = id != 0 ? kl_thread_find(id) : NULL;
 	unsigned long ticks = (thread != NULL ? kl_thread_cpu_ns(thread) : kl_process_cpu_ns(p)) / TICKS_NS;
 
-	kl_text_printf(t, "%d (%s) R %d %d %d 0 -1 4194304 0 0 0 0 %lu 0 0 0 %d %d %u 0 0 %lu %lu %lu", id != 0 ? id : p->pid, comm_of(id),
-		p->ppid, p->pgid, p->sid, ticks, 20 + p->nice, p->nice, p->threads_count, (unsigned long)mapped_bytes(),
-		(unsigned long)kl_aspace_resident_pages(p->aspace), ~0ul);
-	kl_text_printf(t, " 1 1 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 %lu %lu %lu %lu %d\n", (unsigned long)p->arg_start,
-		(unsigned long)p->arg_end, (unsigned long)p->env_start, (unsigned long)p->env_end, p->exit_status);
+	kl_text_printf(t, "%d (%s) R %d %d %d 0 -1 4194304 0 0 0 0 %lu 0 0 0 %d %d %u 0 0 %lu %lu %lu",
+		id != 0 ? id : p->pid, comm_of(id), p->ppid, p->pgid, p->sid, ticks, 20 + p->nice, p->nice,
+		p->threads_count, (unsigned long)mapped_bytes(), (unsigned long)kl_aspace_resident_pages(p->aspace),
+		~0ul);
+	kl_text_printf(t, " 1 1 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 %lu %lu %lu %lu %d\n",
+		(unsigned long)p->arg_start, (unsigned long)p->arg_end, (unsigned long)p->env_start,
+		(unsigned long)p->env_end, p->exit_status);
 }
 
 static void show_limits(struct kl_text *t, int id)
@@ -146,14 +153,22 @@ static void show_limits(struct kl_text *t, int id)
 	static const struct {
 		const char *name, *unit;
 	} limits[RLIM_NLIMITS] = {
-		[RLIMIT_CPU] = {"Max cpu time", "seconds"},	 [RLIMIT_FSIZE] = {"Max file size", "bytes"},
-		[RLIMIT_DATA] = {"Max data size", "bytes"},	 [RLIMIT_STACK] = {"Max stack size", "bytes"},
-		[RLIMIT_CORE] = {"Max core file size", "bytes"}, [RLIMIT_RSS] = {"Max resident set", "bytes"},
-		[RLIMIT_NPROC] = {"Max processes", "processes"}, [RLIMIT_NOFILE] = {"Max open files", "files"},
-		[RLIMIT_MEMLOCK] = {"Max locked memory", "bytes"}, [RLIMIT_AS] = {"Max address space", "bytes"},
-		[RLIMIT_LOCKS] = {"Max file locks", "locks"},	 [RLIMIT_SIGPENDING] = {"Max pending signals", "signals"},
-		[RLIMIT_MSGQUEUE] = {"Max msgqueue size", "bytes"}, [RLIMIT_NICE] = {"Max nice priority", ""},
-		[RLIMIT_RTPRIO] = {"Max realtime priority", ""}, [RLIMIT_RTTIME] = {"Max realtime timeout", "us"},
+		[RLIMIT_CPU] = {"Max cpu time", "seconds"},
+		[RLIMIT_FSIZE] = {"Max file size", "bytes"},
+		[RLIMIT_DATA] = {"Max data size", "bytes"},
+		[RLIMIT_STACK] = {"Max stack size", "bytes"},
+		[RLIMIT_CORE] = {"Max core file size", "bytes"},
+		[RLIMIT_RSS] = {"Max resident set", "bytes"},
+		[RLIMIT_NPROC] = {"Max processes", "processes"},
+		[RLIMIT_NOFILE] = {"Max open files", "files"},
+		[RLIMIT_MEMLOCK] = {"Max locked memory", "bytes"},
+		[RLIMIT_AS] = {"Max address space", "bytes"},
+		[RLIMIT_LOCKS] = {"Max file locks", "locks"},
+		[RLIMIT_SIGPENDING] = {"Max pending signals", "signals"},
+		[RLIMIT_MSGQUEUE] = {"Max msgqueue size", "bytes"},
+		[RLIMIT_NICE] = {"Max nice priority", ""},
+		[RLIMIT_RTPRIO] = {"Max realtime priority", ""},
+		[RLIMIT_RTTIME] = {"Max realtime timeout", "us"},
 	};
 
 	(void)id;
@@ -180,9 +195,11 @@ static void show_limits(struct kl_text *t, int id)
 static void show_mounts(struct kl_text *t, int id)
 {
 	(void)id;
-	KL_LIST_FOR(link, &kl_supers) {
+	KL_LIST_FOR(link, &kl_supers)
+	{
 		struct kl_super *s = KL_LIST_ENTRY(link, struct kl_super, link);
-		char *buf = kl_path_buffer_get(), *path = buf != NULL ? kl_dentry_path(s->root, NULL, buf, KL_PATH_MAX) : NULL;
+		char *buf = kl_path_buffer_get(),
+		     *path = buf != NULL ? kl_dentry_path(s->root, NULL, buf, KL_PATH_MAX) : NULL;
 
 		kl_text_printf(t, "%s %s %s %s 0 0\n", s->type, path != NULL ? path : "?", s->type, s->options);
 		kl_path_buffer_put(buf);
@@ -192,12 +209,15 @@ static void show_mounts(struct kl_text *t, int id)
 static void show_mountinfo(struct kl_text *t, int id)
 {
 	(void)id;
-	KL_LIST_FOR(link, &kl_supers) {
+	KL_LIST_FOR(link, &kl_supers)
+	{
 		struct kl_super *s = KL_LIST_ENTRY(link, struct kl_super, link);
-		char *buf = kl_path_buffer_get(), *path = buf != NULL ? kl_dentry_path(s->root, NULL, buf, KL_PATH_MAX) : NULL;
+		char *buf = kl_path_buffer_get(),
+		     *path = buf != NULL ? kl_dentry_path(s->root, NULL, buf, KL_PATH_MAX) : NULL;
 
-		kl_text_printf(t, "%u %u 0:%u / %s %s - %s %s %s\n", (unsigned)s->dev, s->root->covers != NULL ? 20u : 1u, (unsigned)s->dev,
-			path != NULL ? path : "?", s->options, s->type, s->type, s->options);
+		kl_text_printf(t, "%u %u 0:%u / %s %s - %s %s %s\n", (unsigned)s->dev,
+			s->root->covers != NULL ? 20u : 1u, (unsigned)s->dev, path != NULL ? path : "?", s->options,
+			s->type, s->type, s->options);
 		kl_path_buffer_put(buf);
 	}
 }
@@ -383,7 +403,8 @@ static int tid_next(int from)
 {
 	int best = -1;
 
-	KL_LIST_FOR(link, &proc()->threads) {
+	KL_LIST_FOR(link, &proc()->threads)
+	{
 		int tid = KL_LIST_ENTRY(link, struct kl_thread, proc_link)->tid;
 
 		if (tid >= from && (best < 0 || tid < best))

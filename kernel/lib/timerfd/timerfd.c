@@ -142,7 +142,7 @@ static void get(const struct timerfd *t, struct __kernel_itimerspec *out)
 /* Absolute times of CLOCK_REALTIME are turned into monotonic ones now; later steps of that clock do not move the timer. */
 static int set(struct timerfd *t, int flags, const struct __kernel_itimerspec *value)
 {
-	uint64_t at, interval, now = kl_clock_ns(), base = now;
+	uint64_t at, interval, now = kl_clock_ns(), base;
 
 	if (to_ns(&value->it_value, &at) < 0 || to_ns(&value->it_interval, &interval) < 0)
 		return -EINVAL;

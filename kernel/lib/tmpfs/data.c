@@ -9,7 +9,6 @@
 #include <linux/falloc.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
-#include <linux/inotify.h>
 #include <linux/resource.h>
 
 #define SIZE_MAX_BYTES (1ull << 47)
@@ -151,10 +150,8 @@ static kl_ssize file_write(struct kl_file *file, struct kl_iter *it, int64_t *po
 	if ((uint64_t)*pos >= limit)
 		return -EFBIG;
 	done = write_pages(node, it, pos, limit);
-	if (done > 0) {
+	if (done > 0)
 		node->vn.mtime_ns = node->vn.ctime_ns = kl_vfs_now_ns();
-		kl_vfs_notify(file->dentry, IN_MODIFY);
-	}
 	return done;
 }
 
@@ -191,7 +188,7 @@ static int file_page(struct kl_file *file, uint64_t index, bool shared_write, kl
 		return -EFAULT;
 	page = kl_pagemap_find(&node->pages, index);
 	if (page == KL_PHYS_NONE && !shared_write && pos < node->lower.data_bytes &&
-	    KL_MIN(pos + KL_PAGE_BYTES, node->vn.size) <= node->lower.size) {
+		KL_MIN(pos + KL_PAGE_BYTES, node->vn.size) <= node->lower.size) {
 		page = kl_virt_to_phys(node->lower.data + pos);
 	} else if (page == KL_PHYS_NONE) {
 		rc = own_page(node, index, false, &page);

@@ -12,7 +12,8 @@
 #include <asm/errno.h>
 #include <linux/fs.h>
 
-#define COOKIE_UPPER (1ull << 32) /* positions of names made here start there; those of the lower tree at COOKIE_LOWER */
+#define COOKIE_UPPER                                                                                                   \
+	(1ull << 32) /* positions of names made here start there; those of the lower tree at COOKIE_LOWER */
 #define COOKIE_LOWER 2
 
 static int dir_lookup(struct kl_dentry *dir, const char *name, size_t n, struct kl_dentry **out)
@@ -94,7 +95,8 @@ static void leave(struct kl_dentry *d, struct kl_dentry *whiteout)
 	kl_dentry_put(d);
 }
 
-static int dir_create(struct kl_dentry *dir, const char *name, size_t n, const struct kl_new *what, struct kl_dentry **out)
+static int dir_create(
+	struct kl_dentry *dir, const char *name, size_t n, const struct kl_new *what, struct kl_dentry **out)
 {
 	struct kl_tmpfs *fs = kl_tmpfs_of(dir->vnode);
 	struct kl_tmpfs_node *node = kl_tmpfs_node_create(fs, what->mode, kl_vnode_new_ino());
@@ -241,7 +243,8 @@ static int exchange(struct kl_dentry *a, struct kl_dentry *b)
 	return 0;
 }
 
-static int dir_rename(struct kl_dentry *from, struct kl_dentry *dir, const char *name, size_t n, struct kl_dentry *over, bool swap)
+static int dir_rename(
+	struct kl_dentry *from, struct kl_dentry *dir, const char *name, size_t n, struct kl_dentry *over, bool swap)
 {
 	struct kl_dentry *whiteout, *under, *left = from->parent;
 	bool lower;
@@ -323,13 +326,15 @@ static int emit_lower(struct kl_file *file, struct kl_iter *it)
 
 static int emit_upper(struct kl_file *file, struct kl_iter *it)
 {
-	KL_LIST_FOR(link, &file->dentry->children) {
+	KL_LIST_FOR(link, &file->dentry->children)
+	{
 		struct kl_dentry *d = KL_LIST_ENTRY(link, struct kl_dentry, siblings);
 		int rc;
 
 		if (d->cookie < (uint64_t)file->pos)
 			continue;
-		rc = kl_dirent_emit(it, d->vnode->ino, (int64_t)d->cookie + 1, d->vnode->mode >> 12 & 15, d->name, d->name_bytes);
+		rc = kl_dirent_emit(
+			it, d->vnode->ino, (int64_t)d->cookie + 1, d->vnode->mode >> 12 & 15, d->name, d->name_bytes);
 		if (rc <= 0)
 			return rc;
 		file->pos = (int64_t)d->cookie + 1;
@@ -339,7 +344,10 @@ static int emit_upper(struct kl_file *file, struct kl_iter *it)
 
 static kl_ssize dir_getdents(struct kl_file *file, struct kl_iter *it)
 {
-	const struct kl_dentry *d = file->dentry, *up = d->parent != NULL ? d->parent : d->covers != NULL ? d->covers : d;
+	const struct kl_dentry *d = file->dentry,
+			       *up = d->parent != NULL ? d->parent
+		: d->covers != NULL                    ? d->covers
+						       : d;
 	size_t room = it->left;
 	int rc = 1;
 

@@ -32,7 +32,8 @@ struct kl_tmpfs_node *kl_tmpfs_node_create(struct kl_tmpfs *fs, uint32_t mode, u
 /* Files with several names in the lower tree are one node; they are few. */
 static struct kl_tmpfs_node *find_shared(struct kl_tmpfs *fs, uint64_t id)
 {
-	KL_LIST_FOR(link, &fs->shared) {
+	KL_LIST_FOR(link, &fs->shared)
+	{
 		struct kl_tmpfs_node *node = KL_LIST_ENTRY(link, struct kl_tmpfs_node, shared);
 
 		if (node->lower_id == id)

@@ -20,7 +20,7 @@ struct kl_pagemap {
 	uint32_t height;
 };
 
-kl_phys kl_pagemap_find(const struct kl_pagemap *map, uint64_t index); /* KL_PHYS_NONE: none */
+kl_phys kl_pagemap_find(const struct kl_pagemap *map, uint64_t index);       /* KL_PHYS_NONE: none */
 int kl_pagemap_insert(struct kl_pagemap *map, uint64_t index, kl_phys page); /* takes over the page, where none was */
 /* Drops pages first to last (included); returns how many there were. */
 size_t kl_pagemap_drop(struct kl_pagemap *map, uint64_t first, uint64_t last);

@@ -75,7 +75,8 @@ static int find_target(struct kl_unix *u, const struct kl_message *msg, struct k
 }
 
 /* The target, once it has room for n bytes. */
-static int wait_target(struct kl_unix *u, const struct kl_message *msg, uint32_t n, uint64_t deadline_ns, struct kl_unix **out)
+static int wait_target(
+	struct kl_unix *u, const struct kl_message *msg, uint32_t n, uint64_t deadline_ns, struct kl_unix **out)
 {
 	for (;;) {
 		int rc = find_target(u, msg, out);
@@ -102,7 +103,8 @@ static struct kl_unix_message *make_message(struct kl_unix *u, size_t n)
 	return m;
 }
 
-static kl_ssize send_piece(struct kl_unix *u, struct kl_message *msg, size_t n, struct kl_scm **scm, uint64_t deadline_ns)
+static kl_ssize send_piece(
+	struct kl_unix *u, struct kl_message *msg, size_t n, struct kl_scm **scm, uint64_t deadline_ns)
 {
 	struct kl_unix_message *m;
 	struct kl_unix *to;
@@ -149,7 +151,8 @@ kl_ssize kl_unix_send(struct kl_socket *sock, struct kl_message *msg)
 		size_t n = KL_MIN(msg->it->left, (size_t)KL_UNIX_CHUNK);
 
 		/* Nothing is queued for no bytes, but the errors are the same. */
-		rc = n > 0 ? send_piece(u, msg, n, &scm, deadline_ns) : wait_target(u, msg, 0, deadline_ns, &(struct kl_unix *){NULL});
+		rc = n > 0 ? send_piece(u, msg, n, &scm, deadline_ns)
+			   : wait_target(u, msg, 0, deadline_ns, &(struct kl_unix *){NULL});
 		if (rc > 0)
 			done += rc;
 	} while (rc > 0 && msg->it->left > 0);
@@ -166,7 +169,7 @@ static void make_room(struct kl_unix *u)
 	if (!kl_unix_is_dgram(u) && u->peer != NULL)
 		kl_waitq_wake(&u->peer->sock.wait, EPOLLOUT | EPOLLWRNORM);
 	KL_LIST_FOR_SAFE(link, &u->senders)
-		kl_waitq_wake(&KL_LIST_ENTRY(link, struct kl_unix, sender_link)->sock.wait, EPOLLOUT | EPOLLWRNORM);
+	kl_waitq_wake(&KL_LIST_ENTRY(link, struct kl_unix, sender_link)->sock.wait, EPOLLOUT | EPOLLWRNORM);
 }
 
 bool kl_unix_purge(struct kl_unix *u)
@@ -269,7 +272,8 @@ static kl_ssize take_bytes(struct kl_unix *u, struct kl_message *msg, int flags,
 {
 	kl_ssize done = 0;
 
-	KL_LIST_FOR_SAFE(link, &u->queue) {
+	KL_LIST_FOR_SAFE(link, &u->queue)
+	{
 		struct kl_unix_message *m = KL_LIST_ENTRY(link, struct kl_unix_message, link);
 		size_t left = msg->it->left, n = KL_MIN((size_t)(m->bytes - m->taken), left);
 		bool files = m->scm != NULL;

@@ -84,10 +84,12 @@ out:
 /* Each type of socket has names of its own. */
 static struct kl_unix *find_abstract(const struct kl_sockaddr *addr, int type)
 {
-	KL_LIST_FOR(link, &abstract) {
+	KL_LIST_FOR(link, &abstract)
+	{
 		struct kl_unix *u = KL_LIST_ENTRY(link, struct kl_unix, bound);
 
-		if (u->sock.type == type && u->name.bytes == addr->bytes && memcmp(u->name.raw, addr->raw, addr->bytes) == 0)
+		if (u->sock.type == type && u->name.bytes == addr->bytes &&
+			memcmp(u->name.raw, addr->raw, addr->bytes) == 0)
 			return u;
 	}
 	return NULL;
@@ -418,7 +420,8 @@ static long ioctl(struct kl_socket *sock, unsigned cmd, uint64_t arg)
 		return -EINVAL;
 	u = cmd == FIONREAD ? u : u->peer;
 	if (u != NULL) {
-		KL_LIST_FOR(link, &u->queue) {
+		KL_LIST_FOR(link, &u->queue)
+		{
 			struct kl_unix_message *m = KL_LIST_ENTRY(link, struct kl_unix_message, link);
 
 			n += (int)(m->bytes - m->taken);

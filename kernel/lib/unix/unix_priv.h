@@ -35,18 +35,18 @@ struct kl_unix_message {
 };
 
 struct kl_unix {
-	struct kl_socket sock; /* first */
-	unsigned refs;         /* itself while it is open, and those whose peer it is */
+	struct kl_socket sock;   /* first */
+	unsigned refs;           /* itself while it is open, and those whose peer it is */
 	struct kl_sockaddr name; /* bytes 0: none */
 	struct kl_dentry *entry; /* that it is bound to, with a reference */
 	struct kl_list bound;    /* in the list of abstract names */
 	struct kl_unix *peer;    /* with a reference; of a stream both ways; of a datagram socket where it sends to */
-	struct kl_list senders, sender_link; /* datagrams: those whose peer this is */
-	struct kl_list queue;    /* messages to be received */
-	uint32_t queued;         /* their bytes, with their headers */
+	struct kl_list senders, sender_link;  /* datagrams: those whose peer this is */
+	struct kl_list queue;                 /* messages to be received */
+	uint32_t queued;                      /* their bytes, with their headers */
 	struct kl_list pending, pending_link; /* a listener's connections to be accepted */
 	unsigned pending_count, backlog;
-	bool dead; /* closed; what is left is its name */
+	bool dead;                  /* closed; what is left is its name */
 	bool shut_read, shut_write; /* by itself, or for what the peer of a stream did */
 	bool listening, pass_cred;
 	struct kl_credentials peer_cred; /* as of connect(2), listen(2) */

@@ -54,7 +54,8 @@ static int change_path(int dfd, kl_uaddr path, int flags, const struct change *c
 	if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0)
 		return -EINVAL;
 	rc = kl_walk_user_or_file(&w, dfd, path,
-		((flags & AT_SYMLINK_NOFOLLOW) != 0 ? KL_WALK_NOFOLLOW : 0) | ((flags & AT_EMPTY_PATH) != 0 ? KL_WALK_EMPTY : 0),
+		((flags & AT_SYMLINK_NOFOLLOW) != 0 ? KL_WALK_NOFOLLOW : 0) |
+			((flags & AT_EMPTY_PATH) != 0 ? KL_WALK_EMPTY : 0),
 		&file);
 	if (rc == 0 && w.dentry != NULL)
 		rc = apply(w.dentry, c);
@@ -302,7 +303,8 @@ static int allocate(struct kl_file *file, int mode, int64_t offset, int64_t byte
 		return S_ISDIR(node->mode) ? -EISDIR : -ENODEV;
 	if (offset > INT64_MAX - bytes)
 		return -EFBIG;
-	return node->ops->allocate != NULL ? node->ops->allocate(node, mode, (uint64_t)offset, (uint64_t)bytes) : -EOPNOTSUPP;
+	return node->ops->allocate != NULL ? node->ops->allocate(node, mode, (uint64_t)offset, (uint64_t)bytes)
+					   : -EOPNOTSUPP;
 }
 
 long kl_sys_fallocate(int fd, int mode, int64_t offset, int64_t bytes)
@@ -313,6 +315,8 @@ long kl_sys_fallocate(int fd, int mode, int64_t offset, int64_t bytes)
 	if (file == NULL)
 		return -EBADF;
 	rc = allocate(file, mode, offset, bytes);
+	if (rc == 0)
+		kl_vfs_notify(file->dentry, IN_MODIFY);
 	kl_file_put(file);
 	return rc;
 }

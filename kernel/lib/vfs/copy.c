@@ -9,9 +9,11 @@
 
 #include <asm/errno.h>
 #include <linux/fcntl.h>
+#include <linux/inotify.h>
 
 /* A piece of `in` at pos to `out`: straight from the file's memory when it can say where that is. 0: end of `in`. */
-static kl_ssize copy_piece(struct kl_file *in, int64_t pos, struct kl_file *out, int64_t *out_pos, size_t n, void **buffer)
+static kl_ssize copy_piece(
+	struct kl_file *in, int64_t pos, struct kl_file *out, int64_t *out_pos, size_t n, bool first, void **buffer)
 {
 	const void *data;
 	kl_phys hold = KL_PHYS_NONE;
@@ -20,6 +22,8 @@ static kl_ssize copy_piece(struct kl_file *in, int64_t pos, struct kl_file *out,
 
 	if (in->ops->span != NULL) {
 		got = in->ops->span(in, (uint64_t)pos, n, &data, &hold);
+		if (first && got > 0)
+			kl_vfs_notify(in->dentry, IN_ACCESS);
 	} else {
 		if (*buffer == NULL)
 			*buffer = kl_path_buffer_get();
@@ -52,7 +56,7 @@ static kl_ssize copy(struct kl_file *in, int64_t *pos, struct kl_file *out, int6
 	kl_ssize done = 0, rc = 0;
 
 	while ((size_t)done < n) {
-		rc = copy_piece(in, *pos, out, out_pos, n - (size_t)done, &buffer);
+		rc = copy_piece(in, *pos, out, out_pos, n - (size_t)done, done == 0, &buffer);
 		if (rc <= 0)
 			break;
 		done += rc;
@@ -119,7 +123,9 @@ long kl_sys_copy_file_range(int in_fd, kl_uaddr in_off, int out_fd, kl_uaddr out
 	if (in == NULL || out == NULL)
 		goto out;
 	rc = flags != 0 || in->vnode == NULL || out->vnode == NULL ? -EINVAL : 0;
-	if (rc == 0 && ((in_off != 0 && KL_GET_USER(in_pos, in_off) < 0) || (out_off != 0 && KL_GET_USER(out_pos, out_off) < 0)))
+	if (rc == 0 &&
+		((in_off != 0 && KL_GET_USER(in_pos, in_off) < 0) ||
+			(out_off != 0 && KL_GET_USER(out_pos, out_off) < 0)))
 		rc = -EFAULT;
 	n = KL_MIN(n, KL_RW_MAX);
 	if (rc == 0)

@@ -6,6 +6,7 @@
 #include <kl/vfs.h>
 
 #include <asm/errno.h>
+#include <linux/inotify.h>
 
 #define BUCKETS_FIRST 256u
 
@@ -63,7 +64,8 @@ static int set_name(struct kl_dentry *d, const char *name, size_t n, bool keep)
 	return 0;
 }
 
-struct kl_dentry *kl_dentry_create(struct kl_dentry *parent, const char *name, size_t n, struct kl_vnode *node, bool keep_name)
+struct kl_dentry *kl_dentry_create(
+	struct kl_dentry *parent, const char *name, size_t n, struct kl_vnode *node, bool keep_name)
 {
 	struct kl_dentry *d = kl_zalloc(sizeof(*d));
 
@@ -93,8 +95,11 @@ void kl_dentry_put(struct kl_dentry *d)
 		struct kl_dentry *parent = d->parent;
 
 		kl_list_remove(&d->siblings);
-		if (d->vnode != NULL)
+		if (d->vnode != NULL) {
+			if (KL_UNLIKELY(d->vnode->marks != NULL) && d->vnode->nlink == 0)
+				kl_vfs_hooks.notify(d->vnode, NULL, IN_DELETE_SELF, 0);
 			kl_vnode_put(d->vnode);
+		}
 		if (d->own_name)
 			kl_free((char *)d->name);
 		kl_free(d);

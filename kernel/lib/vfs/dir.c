@@ -9,6 +9,7 @@
 
 #include <asm/errno.h>
 #include <linux/fcntl.h>
+#include <linux/inotify.h>
 
 int kl_dirent_emit(struct kl_iter *it, uint64_t ino, int64_t next, unsigned type, const char *name, size_t n)
 {
@@ -47,6 +48,8 @@ long kl_sys_getdents64(int fd, kl_uaddr buf, unsigned size)
 		rc = -ENOENT;
 	else
 		rc = file->ops->getdents != NULL ? file->ops->getdents(file, &it) : -ENOTDIR;
+	if (rc >= 0)
+		kl_vfs_notify(file->dentry, IN_ACCESS);
 	kl_file_put(file);
 	return rc;
 }

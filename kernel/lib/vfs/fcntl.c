@@ -27,7 +27,8 @@ static struct flock_entry *find_flock(struct kl_vnode *node, const struct kl_fil
 {
 	if (node->locks == NULL)
 		return NULL;
-	KL_LIST_FOR(link, node->locks) {
+	KL_LIST_FOR(link, node->locks)
+	{
 		struct flock_entry *e = KL_LIST_ENTRY(link, struct flock_entry, link);
 
 		if (e->file == file)
@@ -38,7 +39,8 @@ static struct flock_entry *find_flock(struct kl_vnode *node, const struct kl_fil
 
 static bool conflicts(struct kl_vnode *node, const struct kl_file *file, bool exclusive)
 {
-	KL_LIST_FOR(link, node->locks) {
+	KL_LIST_FOR(link, node->locks)
+	{
 		struct flock_entry *e = KL_LIST_ENTRY(link, struct flock_entry, link);
 
 		if (e->file != file && (exclusive || e->exclusive))
@@ -216,7 +218,9 @@ static long control(struct kl_file *file, int fd, int cmd, uint64_t arg)
 	case F_GETOWN_EX: return owner(file, cmd, arg);
 	case F_GETPIPE_SZ:
 	case F_SETPIPE_SZ:
-		return kl_vfs_hooks.pipe_size != NULL ? kl_vfs_hooks.pipe_size(file, cmd == F_SETPIPE_SZ ? (int64_t)arg : -1) : -EBADF;
+		return kl_vfs_hooks.pipe_size != NULL
+			? kl_vfs_hooks.pipe_size(file, cmd == F_SETPIPE_SZ ? (int64_t)arg : -1)
+			: -EBADF;
 	case F_GETLEASE: return F_UNLCK;
 	default: return -EINVAL;
 	}

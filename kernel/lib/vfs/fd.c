@@ -15,8 +15,8 @@
 
 struct kl_fdtable {
 	uint32_t refs;
-	uint32_t slots;      /* a multiple of 64 */
-	uint32_t lowest;     /* no free slot is below */
+	uint32_t slots;  /* a multiple of 64 */
+	uint32_t lowest; /* no free slot is below */
 	struct kl_file **files;
 	uint64_t *used, *cloexec; /* bits */
 };

@@ -9,6 +9,7 @@
 
 #include <asm/errno.h>
 #include <linux/fcntl.h>
+#include <linux/inotify.h>
 
 struct kl_vfs_hooks kl_vfs_hooks;
 
@@ -37,8 +38,8 @@ void kl_file_put(struct kl_file *file)
 		return;
 	if (!kl_list_empty(&file->watches))
 		kl_vfs_hooks.file_closed(file);
-	if (file->dentry != NULL && KL_UNLIKELY(kl_vfs_hooks.notify != NULL))
-		kl_vfs_notify(file->dentry, kl_file_writable(file) ? 0x08 : 0x10); /* IN_CLOSE_WRITE, IN_CLOSE_NOWRITE */
+	if ((file->flags & O_PATH) == 0)
+		kl_vfs_notify(file->dentry, kl_file_writable(file) ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
 	if (file->ops->release != NULL)
 		file->ops->release(file);
 	if (file->vnode != NULL) {
@@ -51,20 +52,30 @@ void kl_file_put(struct kl_file *file)
 
 kl_ssize kl_file_read(struct kl_file *file, struct kl_iter *it, int64_t *pos)
 {
+	kl_ssize n;
+
 	if (!kl_file_readable(file))
 		return -EBADF;
 	if (file->ops->read == NULL)
 		return file->vnode != NULL && S_ISDIR(file->vnode->mode) ? -EISDIR : -EINVAL;
-	return file->ops->read(file, it, pos);
+	n = file->ops->read(file, it, pos);
+	if (n > 0)
+		kl_vfs_notify(file->dentry, IN_ACCESS);
+	return n;
 }
 
 kl_ssize kl_file_write(struct kl_file *file, struct kl_iter *it, int64_t *pos)
 {
+	kl_ssize n;
+
 	if (!kl_file_writable(file))
 		return -EBADF;
 	if (file->ops->write == NULL)
 		return -EINVAL;
-	return file->ops->write(file, it, pos);
+	n = file->ops->write(file, it, pos);
+	if (n > 0)
+		kl_vfs_notify(file->dentry, IN_MODIFY);
+	return n;
 }
 
 int kl_file_read_exact(struct kl_file *file, void *buf, size_t n, uint64_t offset)

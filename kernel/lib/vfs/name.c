@@ -132,6 +132,14 @@ long kl_sys_symlink(kl_uaddr target, kl_uaddr path)
 	return kl_sys_symlinkat(target, AT_FDCWD, path);
 }
 
+void kl_vfs_notify_name(const struct kl_walk *w, uint32_t mask, uint32_t cookie)
+{
+	struct kl_dentry name = {.parent = w->dir, .name = w->last, .name_bytes = (uint8_t)w->last_bytes};
+
+	if (kl_vfs_hooks.notify != NULL)
+		kl_vfs_hooks.notify(NULL, &name, mask, cookie);
+}
+
 /* Removal of victim from its directory: write permission, and in a sticky one ownership. */
 static int may_remove(struct kl_dentry *dir, struct kl_dentry *victim)
 {
@@ -165,12 +173,11 @@ static int remove_name(struct kl_walk *w, bool directory)
 		rc = -ENOTDIR;
 	if (rc == 0)
 		rc = w->dir->vnode->ops->unlink != NULL ? w->dir->vnode->ops->unlink(d) : -EPERM;
-	if (rc == 0) {
-		kl_vfs_notify(d, IN_DELETE | (directory ? IN_ISDIR : 0));
-		if (kl_vfs_hooks.notify != NULL && (directory || d->vnode->nlink == 0))
-			kl_vfs_hooks.notify(d->vnode, NULL, IN_DELETE_SELF, 0);
-	}
+	if (rc == 0 && !directory && kl_vfs_hooks.notify != NULL)
+		kl_vfs_hooks.notify(d->vnode, NULL, IN_ATTRIB, 0);
 	kl_dentry_put(d);
+	if (rc == 0)
+		kl_vfs_notify_name(w, IN_DELETE | (directory ? IN_ISDIR : 0), 0);
 	return rc;
 }
 
@@ -211,8 +218,10 @@ static int link_to(struct kl_dentry *from, struct kl_walk *to)
 		rc = -EPERM;
 	if (rc == 0)
 		rc = to->dir->vnode->ops->link(to->dir, to->last, to->last_bytes, node);
-	if (rc == 0)
-		kl_vfs_notify(kl_dentry_cached(to->dir, to->last, to->last_bytes), IN_CREATE);
+	if (rc == 0 && kl_vfs_hooks.notify != NULL) {
+		kl_vfs_hooks.notify(node, NULL, IN_ATTRIB, 0);
+		kl_vfs_notify_name(to, IN_CREATE, 0);
+	}
 	return rc;
 }
 

@@ -78,6 +78,7 @@ static int open_temporary(struct kl_walk *w, uint32_t flags, unsigned mode, stru
 static int open_walked(struct kl_walk *w, uint32_t flags, unsigned mode, struct kl_file **out)
 {
 	uint32_t keep = flags & ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC);
+	bool cut = w->dentry != NULL && S_ISREG(w->dentry->vnode->mode) && (flags & (O_TRUNC | O_PATH)) == O_TRUNC;
 	int rc;
 
 	if ((flags & O_PATH) == 0)
@@ -93,14 +94,20 @@ static int open_walked(struct kl_walk *w, uint32_t flags, unsigned mode, struct 
 		kl_vfs_notify(w->dentry, IN_CREATE);
 	} else {
 		rc = check_existing(w, flags);
-		if (rc == 0 && (flags & (O_TRUNC | O_PATH)) == O_TRUNC && S_ISREG(w->dentry->vnode->mode))
-			rc = kl_vnode_truncate(w->dentry->vnode, 0);
 		if (rc < 0)
 			return rc;
 	}
 	rc = kl_vfs_open_dentry(w->dentry, keep, out);
-	if (rc == 0 && (flags & O_PATH) == 0)
-		kl_vfs_notify(w->dentry, IN_OPEN);
+	if (rc < 0 || (flags & O_PATH) != 0)
+		return rc;
+	kl_vfs_notify(w->dentry, IN_OPEN);
+	if (!cut)
+		return 0;
+	rc = kl_vnode_truncate(w->dentry->vnode, 0);
+	if (rc < 0)
+		kl_file_put(*out);
+	else
+		kl_vfs_notify(w->dentry, IN_MODIFY);
 	return rc;
 }
 

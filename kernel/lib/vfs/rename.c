@@ -24,7 +24,7 @@ static int may_write(struct kl_dentry *dir, struct kl_dentry *entry)
 	int rc = kl_vnode_may(dir->vnode, 3, false);
 
 	if (rc == 0 && entry != NULL && (dir->vnode->mode & S_ISVTX) != 0 && uid != 0 && uid != entry->vnode->uid &&
-	    uid != dir->vnode->uid)
+		uid != dir->vnode->uid)
 		rc = -EPERM;
 	return rc;
 }
@@ -63,21 +63,17 @@ static int check(struct kl_walk *from, struct kl_dentry *d, struct kl_walk *to, 
 	return from->dir->vnode->ops->rename != NULL ? 0 : -EPERM;
 }
 
-static void notify_moved(struct kl_walk *from, struct kl_dentry *d, struct kl_dentry *over, unsigned flags)
+static void notify_moved(struct kl_walk *from, struct kl_walk *to, struct kl_vnode *moved, struct kl_vnode *replaced)
 {
 	static uint32_t cookie;
-	uint32_t directory = S_ISDIR(d->vnode->mode) ? IN_ISDIR : 0;
-	struct kl_dentry old = {.parent = from->dir, .name = from->last, .name_bytes = (uint8_t)from->last_bytes};
+	uint32_t directory = S_ISDIR(moved->mode) ? IN_ISDIR : 0;
 
-	if (kl_vfs_hooks.notify == NULL)
-		return;
 	cookie++;
-	old.vnode = d->vnode;
-	kl_vfs_hooks.notify(d->vnode, &old, IN_MOVED_FROM | directory, cookie);
-	kl_vfs_hooks.notify(d->vnode, d, IN_MOVED_TO | directory, cookie);
-	kl_vfs_hooks.notify(d->vnode, NULL, IN_MOVE_SELF, 0);
-	if (over != NULL && (flags & RENAME_EXCHANGE) == 0 && over->vnode->nlink == 0)
-		kl_vfs_hooks.notify(over->vnode, NULL, IN_DELETE_SELF, 0);
+	kl_vfs_notify_name(from, IN_MOVED_FROM | directory, cookie);
+	kl_vfs_notify_name(to, IN_MOVED_TO | directory, cookie);
+	if (replaced != NULL)
+		kl_vfs_hooks.notify(replaced, NULL, IN_ATTRIB, 0);
+	kl_vfs_hooks.notify(moved, NULL, IN_MOVE_SELF, 0);
 }
 
 static int rename_walked(struct kl_walk *from, struct kl_walk *to, unsigned flags)
@@ -102,9 +98,15 @@ static int rename_walked(struct kl_walk *from, struct kl_walk *to, unsigned flag
 	if (rc == 0 && over != NULL && over->vnode == d->vnode)
 		goto out; /* two names of one file: nothing to do */
 	if (rc == 0)
-		rc = from->dir->vnode->ops->rename(d, to->dir, to->last, to->last_bytes, over, (flags & RENAME_EXCHANGE) != 0);
-	if (rc == 0)
-		notify_moved(from, d, over, flags);
+		rc = from->dir->vnode->ops->rename(
+			d, to->dir, to->last, to->last_bytes, over, (flags & RENAME_EXCHANGE) != 0);
+	if (rc == 0 && kl_vfs_hooks.notify != NULL) {
+		bool swap = (flags & RENAME_EXCHANGE) != 0;
+
+		notify_moved(from, to, d->vnode, over != NULL && !swap ? over->vnode : NULL);
+		if (swap)
+			notify_moved(to, from, over->vnode, NULL);
+	}
 out:
 	kl_dentry_put(d);
 	kl_dentry_put(over);
@@ -116,7 +118,8 @@ long kl_sys_renameat2(int from_dfd, kl_uaddr from, int to_dfd, kl_uaddr to, unsi
 	struct kl_walk a, b;
 	int rc;
 
-	if ((flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0 || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+	if ((flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0 ||
+		flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
 	rc = kl_walk_user(&a, from_dfd, from, KL_WALK_PARENT);
 	if (rc == 0) {

@@ -213,8 +213,7 @@ long kl_sys_ioctl(int fd, unsigned cmd, uint64_t arg)
 			break;
 		}
 		/* fall through */
-	default:
-		rc = file->ops->ioctl != NULL ? file->ops->ioctl(file, cmd, arg) : -ENOTTY;
+	default: rc = file->ops->ioctl != NULL ? file->ops->ioctl(file, cmd, arg) : -ENOTTY;
 	}
 	kl_file_put(file);
 	return rc;

@@ -114,7 +114,8 @@ long kl_sys_statx(int dfd, kl_uaddr path, unsigned flags, unsigned mask, kl_uadd
 	struct stat st;
 	int rc;
 
-	if ((mask & STATX__RESERVED) != 0 || (flags & ~known) != 0 || (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
+	if ((mask & STATX__RESERVED) != 0 || (flags & ~known) != 0 ||
+		(flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
 		return -EINVAL;
 	rc = stat_path(dfd, path, (int)flags, &st, &node);
 	if (rc < 0)

@@ -18,6 +18,8 @@ void kl_fd_set_cloexec(int fd, bool on);
 /* Drops the flock(2) lock of a file that goes away. */
 void kl_flock_release(struct kl_file *file);
 
+/* An event of the name to which a walk with KL_WALK_PARENT led; nothing need be there any more. */
+void kl_vfs_notify_name(const struct kl_walk *w, uint32_t mask, uint32_t cookie);
 /* chmod(2) etc.: -EPERM unless the caller owns the node. */
 int kl_vnode_owned(const struct kl_vnode *node);
 /* truncate(2) of an open node: checks, then the file system. */

@@ -13,7 +13,8 @@ struct kl_process *kl_vfs_proc(void)
 	return kl_current != NULL ? kl_proc() : &kl_process_init_data;
 }
 
-void kl_vnode_init(struct kl_vnode *node, struct kl_super *super, const struct kl_vnode_ops *ops, uint32_t mode, uint64_t ino)
+void kl_vnode_init(
+	struct kl_vnode *node, struct kl_super *super, const struct kl_vnode_ops *ops, uint32_t mode, uint64_t ino)
 {
 	int64_t now = kl_vfs_now_ns();
 

@@ -11,7 +11,7 @@
 
 static struct path_buffer {
 	struct path_buffer *next;
-} *buffers; /* unused ones */
+} * buffers; /* unused ones */
 
 char *kl_path_buffer_get(void)
 {
@@ -36,7 +36,7 @@ void kl_path_buffer_put(char *buf)
 /* Where the walk is. Text still to do: [p, end), then the texts that symbolic links interrupted, the last first. */
 struct cursor {
 	struct kl_walk *w;
-	struct kl_dentry *at;   /* with a reference */
+	struct kl_dentry *at;           /* with a reference */
 	struct kl_dentry *root, *start; /* without */
 	const char *p, *end;
 	unsigned flags, depth;
@@ -167,7 +167,9 @@ static int step(struct cursor *c, const char *name, size_t n, bool last)
 	}
 	if (S_ISLNK(d->vnode->mode) && (!last || w->slash || (c->flags & KL_WALK_NOFOLLOW) == 0))
 		return enter_link(c, d);
-	if (last && (c->flags & KL_WALK_CREATE) != 0) { /* it exists, but who creates with O_EXCL still needs to know where */
+	if (last &&
+		(c->flags & KL_WALK_CREATE) !=
+			0) { /* it exists, but who creates with O_EXCL still needs to know where */
 		kl_dentry_put(w->dir);
 		w->dir = kl_dentry_get(c->at);
 	}

@@ -35,14 +35,17 @@ static void make_tree(void)
 
 		CHECK(write(fd, data + i, sizes[i]) == sizes[i] && close(fd) == 0);
 	}
-	CHECK(mkdir("many", 0755) == 0 && mkdir("empty", 0700) == 0 && mkdir("deep", 0755) == 0 && mkdir("deep/er", 0755) == 0);
+	CHECK(mkdir("many", 0755) == 0 && mkdir("empty", 0700) == 0 && mkdir("deep", 0755) == 0 &&
+		mkdir("deep/er", 0755) == 0);
 	for (unsigned i = 0; i < MANY; i++) {
-		snprintf(path, sizeof(path), "many/entry-%u-%.*s", i, (int)(i % 60), "................................................................");
+		snprintf(path, sizeof(path), "many/entry-%u-%.*s", i, (int)(i % 60),
+			"................................................................");
 		int fd = open(path, O_CREAT | O_WRONLY, 0600);
 
 		CHECK(fd >= 0 && close(fd) == 0);
 	}
-	CHECK(symlink("../file100", "deep/link") == 0 && link("file4097", "deep/er/hard") == 0 && mkfifo("fifo", 0600) == 0);
+	CHECK(symlink("../file100", "deep/link") == 0 && link("file4097", "deep/er/hard") == 0 &&
+		mkfifo("fifo", 0600) == 0);
 	memset(path, 'y', 200);
 	path[200] = '\0';
 	CHECK(close(open(path, O_CREAT | O_WRONLY, 0600)) == 0);
@@ -91,7 +94,8 @@ static void test_contents(void)
 		CHECK(kl_sys_stat(U(path), U(&st)) == 0 && st.st_mode == (S_IFREG | 0640) && st.st_mtime == 1700000000);
 		CHECK(st.st_nlink == (sizes[i] == 4097 ? 2 : 1));
 	}
-	CHECK(kl_sys_open(U("/deep/link/"), O_RDONLY, 0) == -ENOTDIR && kl_sys_open(U("/deep/none"), O_RDONLY, 0) == -ENOENT);
+	CHECK(kl_sys_open(U("/deep/link/"), O_RDONLY, 0) == -ENOTDIR &&
+		kl_sys_open(U("/deep/none"), O_RDONLY, 0) == -ENOENT);
 	CHECK(kl_sys_readlink(U("/deep/link"), U(path), 300) == 10 && memcmp(path, "../file100", 10) == 0);
 	CHECK(kl_sys_stat(U("/deep/link"), U(&st)) == 0 && st.st_size == 100);
 	CHECK(kl_sys_lstat(U("/fifo"), U(&st)) == 0 && S_ISFIFO(st.st_mode));
@@ -117,9 +121,11 @@ static void test_directories(void)
 {
 	char path[300];
 
-	CHECK(count_names("/many", 8192) == MANY + 2 && count_names("/many", 100) == MANY + 2 && count_names("/empty", 8192) == 2);
+	CHECK(count_names("/many", 8192) == MANY + 2 && count_names("/many", 100) == MANY + 2 &&
+		count_names("/empty", 8192) == 2);
 	for (unsigned i = 0; i < MANY; i++) {
-		snprintf(path, sizeof(path), "/many/entry-%u-%.*s", i, (int)(i % 60), "................................................................");
+		snprintf(path, sizeof(path), "/many/entry-%u-%.*s", i, (int)(i % 60),
+			"................................................................");
 		CHECK(kl_sys_access(U(path), 0) == 0);
 		strcat(path, "x");
 		CHECK(kl_sys_access(U(path), 0) == -ENOENT);
@@ -132,10 +138,12 @@ static void test_directories(void)
 	/* rm -r: names vanish while the directory is read */
 	CHECK(kl_sys_rename(U("/many"), U("/deep/moved")) == 0 && kl_sys_access(U("/many"), 0) == -ENOENT);
 	for (unsigned i = 1; i < MANY; i += 2) {
-		snprintf(path, sizeof(path), "/deep/moved/entry-%u-%.*s", i, (int)(i % 60), "................................................................");
+		snprintf(path, sizeof(path), "/deep/moved/entry-%u-%.*s", i, (int)(i % 60),
+			"................................................................");
 		CHECK(kl_sys_unlink(U(path)) == 0);
 	}
-	CHECK(kl_sys_rmdir(U("/deep/moved")) == 0 && kl_sys_mkdir(U("/many"), 0755) == 0 && count_names("/many", 8192) == 2);
+	CHECK(kl_sys_rmdir(U("/deep/moved")) == 0 && kl_sys_mkdir(U("/many"), 0755) == 0 &&
+		count_names("/many", 8192) == 2);
 	CHECK(count_names("/deep", 8192) == 4);
 	printf("ok directories\n");
 }
@@ -150,7 +158,8 @@ static void test_changes(void)
 	memcpy(mine + 5000, data + 9 + 5000, 3);
 	CHECK(memcmp(mine, data + 9, 12300) == 0);
 	/* cut, then grown: zeros where the image had bytes */
-	CHECK(kl_sys_ftruncate(fd, 4200) == 0 && kl_sys_ftruncate(fd, 9000) == 0 && kl_sys_pread64(fd, U(mine), 9000, 0) == 9000);
+	CHECK(kl_sys_ftruncate(fd, 4200) == 0 && kl_sys_ftruncate(fd, 9000) == 0 &&
+		kl_sys_pread64(fd, U(mine), 9000, 0) == 9000);
 	CHECK(memcmp(mine, data + 9, 4200) == 0);
 	for (unsigned i = 4200; i < 9000; i++)
 		CHECK(mine[i] == 0);
@@ -169,9 +178,11 @@ static void test_changes(void)
 	CHECK(kl_sys_stat(U("/file4097"), U(&st)) == 0 && st.st_size == 3 && st.st_nlink == 2);
 	CHECK(kl_sys_unlink(U("/file4097")) == 0 && kl_sys_stat(U("/deep/er/hard"), U(&st)) == 0 && st.st_nlink == 1);
 	CHECK(kl_sys_symlink(U("deep/er"), U("/file4097")) == 0 && kl_sys_stat(U("/file4097/hard"), U(&st)) == 0);
-	CHECK(kl_sys_rename(U("/file8192"), U("/file4096")) == 0 && kl_sys_stat(U("/file4096"), U(&st)) == 0 && st.st_size == 8192);
+	CHECK(kl_sys_rename(U("/file8192"), U("/file4096")) == 0 && kl_sys_stat(U("/file4096"), U(&st)) == 0 &&
+		st.st_size == 8192);
 	CHECK(kl_sys_rename(U("/deep"), U("/empty")) == 0 && kl_sys_stat(U("/empty/er/hard"), U(&st)) == 0);
-	CHECK(kl_sys_mkdir(U("/deep"), 0755) == 0 && kl_sys_access(U("/deep/er"), 0) == -ENOENT && count_names("/deep", 8192) == 2);
+	CHECK(kl_sys_mkdir(U("/deep"), 0755) == 0 && kl_sys_access(U("/deep/er"), 0) == -ENOENT &&
+		count_names("/deep", 8192) == 2);
 	printf("ok changes\n");
 }
 

@@ -45,7 +45,8 @@ struct kl_thread *kl_thread_find(int tid)
 
 const struct new_utsname *kl_system_names(void)
 {
-	static const struct new_utsname names = {.sysname = "Linux", .release = "6.1.0-x", .version = "#1", .nodename = "host"};
+	static const struct new_utsname names = {
+		.sysname = "Linux", .release = "6.1.0-x", .version = "#1", .nodename = "host"};
 
 	return &names;
 }
@@ -117,15 +118,18 @@ static void test_self(void)
 	CHECK(kl_sys_unlink(U("/etc-file")) == 0);
 	CHECK(kl_sys_readlink(U(path), U(text), 100) == 19 && memcmp(text, "/etc-file (deleted)", 19) == 0);
 	CHECK(strcmp(contents(path), "hello") == 0); /* still to be had */
-	CHECK(kl_sys_open(U("/proc/self/fd/99"), O_RDONLY, 0) == -ENOENT && kl_sys_open(U("/proc/2/stat"), O_RDONLY, 0) == -ENOENT);
+	CHECK(kl_sys_open(U("/proc/self/fd/99"), O_RDONLY, 0) == -ENOENT &&
+		kl_sys_open(U("/proc/2/stat"), O_RDONLY, 0) == -ENOENT);
 	CHECK(kl_sys_mkdir(U("/sub"), 0755) == 0 && kl_sys_chdir(U("/sub")) == 0);
 	CHECK(kl_sys_readlink(U("/proc/self/cwd"), U(text), 100) == 4 && memcmp(text, "/sub", 4) == 0);
 	CHECK(kl_sys_mkdir(U("/proc/self/cwd/made"), 0755) == 0 && kl_sys_access(U("/sub/made"), 0) == 0);
 	CHECK(strncmp(contents("/proc/thread-self/comm"), "test\n", 5) == 0);
 	fd = (int)kl_sys_open(U("/proc/self/comm"), O_RDWR | O_TRUNC, 0);
 	CHECK(fd >= 0 && kl_sys_write(fd, U("new\n"), 4) == 4 && strcmp(contents("/proc/1/comm"), "new\n") == 0);
-	CHECK(strstr(contents("/proc/self/maps"), "00001000-00003000 r-xp 00000000") != NULL && strstr(text, " /bin/x\n") != NULL);
-	CHECK(kl_sys_open(U("/proc/self/none"), O_CREAT | O_RDWR, 0600) == -ENOENT && kl_sys_unlink(U("/proc/version")) == -EPERM);
+	CHECK(strstr(contents("/proc/self/maps"), "00001000-00003000 r-xp 00000000") != NULL &&
+		strstr(text, " /bin/x\n") != NULL);
+	CHECK(kl_sys_open(U("/proc/self/none"), O_CREAT | O_RDWR, 0600) == -ENOENT &&
+		kl_sys_unlink(U("/proc/version")) == -EPERM);
 	printf("ok self\n");
 }
 
@@ -149,7 +153,8 @@ int main(void)
 	visit("/proc", 0);
 	visit("/sys", 0);
 	CHECK(files > 60 && links > 8);
-	CHECK(memcmp(contents("/proc/self/cmdline"), "a\0b", 4) == 0 && strcmp(contents("/proc/sys/kernel/osrelease"), "6.1.0-x\n") == 0);
+	CHECK(memcmp(contents("/proc/self/cmdline"), "a\0b", 4) == 0 &&
+		strcmp(contents("/proc/sys/kernel/osrelease"), "6.1.0-x\n") == 0);
 	CHECK(strcmp(contents("/proc/net/tcp"), "  sl  local_address\n") == 0);
 	CHECK(strcmp(contents("/sys/devices/system/cpu/online"), "0\n") == 0);
 	CHECK(strstr(contents("/proc/mounts"), "tmpfs /dev/shm tmpfs rw,nosuid,nodev 0 0\n") != NULL);

@@ -97,7 +97,8 @@ static void accept_one(unsigned step, unsigned i)
 {
 	struct sockaddr_un x, y;
 	unsigned nx = sizeof(x), ny = sizeof(y);
-	long a = kl_sys_accept4(fds[i].a, U(&x), U(&nx), SOCK_NONBLOCK), b = sys(accept4(fds[i].b, (struct sockaddr *)&y, &ny, SOCK_NONBLOCK));
+	long a = kl_sys_accept4(fds[i].a, U(&x), U(&nx), SOCK_NONBLOCK),
+	     b = sys(accept4(fds[i].b, (struct sockaddr *)&y, &ny, SOCK_NONBLOCK));
 
 	same(step, "accept", a < 0 ? a : 0, b < 0 ? b : 0, i);
 	if (a < 0)
@@ -143,7 +144,9 @@ static void transfer(unsigned step, unsigned i)
 		data[rnd(sizeof(data))] = (char)rnd(256);
 	switch (rnd(5)) {
 	case 0:
-	case 1: SAME(kl_sys_sendto(fds[i].a, U(data), n, flags, 0, 0), sendto(fds[i].b, data, n, flags, NULL, 0)); break;
+	case 1:
+		SAME(kl_sys_sendto(fds[i].a, U(data), n, flags, 0, 0), sendto(fds[i].b, data, n, flags, NULL, 0));
+		break;
 	case 2:
 		SAME(kl_sys_sendto(fds[i].a, U(data), n, flags, U(&un), bytes),
 			sendto(fds[i].b, data, n, flags, (struct sockaddr *)&un, (socklen_t)bytes));
@@ -169,9 +172,11 @@ static void check_options(unsigned step, unsigned i)
 	SAME(kl_sys_ioctl(fds[i].a, FIONREAD, U(&x)), ioctl(fds[i].b, FIONREAD, &y));
 	same(step, "FIONREAD", x, y, i);
 	x = y = 0;
-	SAME(kl_sys_getsockopt(fds[i].a, SOL_SOCKET, SO_ACCEPTCONN, U(&x), U(&nx)), getsockopt(fds[i].b, SOL_SOCKET, SO_ACCEPTCONN, &y, &ny));
+	SAME(kl_sys_getsockopt(fds[i].a, SOL_SOCKET, SO_ACCEPTCONN, U(&x), U(&nx)),
+		getsockopt(fds[i].b, SOL_SOCKET, SO_ACCEPTCONN, &y, &ny));
 	same(step, "SO_ACCEPTCONN", x, y, i);
-	SAME(kl_sys_getsockopt(fds[i].a, SOL_SOCKET, SO_ERROR, U(&x), U(&nx)), getsockopt(fds[i].b, SOL_SOCKET, SO_ERROR, &y, &ny));
+	SAME(kl_sys_getsockopt(fds[i].a, SOL_SOCKET, SO_ERROR, U(&x), U(&nx)),
+		getsockopt(fds[i].b, SOL_SOCKET, SO_ERROR, &y, &ny));
 	same(step, "SO_ERROR", x, y, i);
 	(void)n;
 }
@@ -189,9 +194,14 @@ static void step_once(unsigned step)
 		set(i, (int)kl_sys_socket(AF_UNIX, type, 0), socket(AF_UNIX, type, 0));
 		break;
 	}
-	case 2: SAME(kl_sys_bind(fds[i].a, U(&un), bytes), bind(fds[i].b, (struct sockaddr *)&un, (socklen_t)bytes)); break;
+	case 2:
+		SAME(kl_sys_bind(fds[i].a, U(&un), bytes), bind(fds[i].b, (struct sockaddr *)&un, (socklen_t)bytes));
+		break;
 	case 3: SAME(kl_sys_listen(fds[i].a, how), listen(fds[i].b, how)); break;
-	case 4: SAME(kl_sys_connect(fds[i].a, U(&un), bytes), connect(fds[i].b, (struct sockaddr *)&un, (socklen_t)bytes)); break;
+	case 4:
+		SAME(kl_sys_connect(fds[i].a, U(&un), bytes),
+			connect(fds[i].b, (struct sockaddr *)&un, (socklen_t)bytes));
+		break;
 	case 5: accept_one(step, i); break;
 	case 6:
 		if (rnd(6) == 0)
@@ -212,57 +222,70 @@ static void test_rights(void)
 		char room[CMSG_SPACE(3 * sizeof(int))];
 	} c;
 	struct iovec v = {data, 1};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = CMSG_SPACE(2 * sizeof(int))};
+	struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = CMSG_SPACE(2 * sizeof(int))};
 	int s[2], file = (int)kl_sys_open(U("/f"), O_CREAT | O_RDWR, 0600), got[2], on = 1;
 	struct ucred cred;
 	unsigned n = sizeof(cred);
 
-	CHECK(kl_sys_socketpair(AF_UNIX, SOCK_STREAM, 0, U(s)) == 0 && file >= 0 && kl_sys_write(file, U("content"), 7) == 7);
-	c.h = (struct cmsghdr){.cmsg_len = CMSG_LEN(2 * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+	CHECK(kl_sys_socketpair(AF_UNIX, SOCK_STREAM, 0, U(s)) == 0 && file >= 0 &&
+		kl_sys_write(file, U("content"), 7) == 7);
+	c.h = (struct cmsghdr){
+		.cmsg_len = CMSG_LEN(2 * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
 	memcpy(CMSG_DATA(&c.h), (int[]){file, 900}, 8);
 	CHECK(kl_sys_sendmsg(s[0], U(&m), 0) == -EBADF);
 	memcpy(CMSG_DATA(&c.h), (int[]){file, file}, 8);
 	CHECK(kl_sys_sendmsg(s[0], U(&m), 0) == 1 && kl_sys_close(file) == 0);
 	v.iov_len = 100;
-	CHECK(kl_sys_recvmsg(s[1], U(&m), MSG_CMSG_CLOEXEC) == 1 && c.h.cmsg_type == SCM_RIGHTS && m.msg_controllen == CMSG_SPACE(8));
+	CHECK(kl_sys_recvmsg(s[1], U(&m), MSG_CMSG_CLOEXEC) == 1 && c.h.cmsg_type == SCM_RIGHTS &&
+		m.msg_controllen == CMSG_SPACE(8));
 	memcpy(got, CMSG_DATA(&c.h), 8);
-	CHECK(kl_sys_pread64(got[1], U(mine), 100, 0) == 7 && kl_sys_fcntl(got[0], F_GETFD, 0) == FD_CLOEXEC && m.msg_flags == MSG_CMSG_CLOEXEC);
+	CHECK(kl_sys_pread64(got[1], U(mine), 100, 0) == 7 && kl_sys_fcntl(got[0], F_GETFD, 0) == FD_CLOEXEC &&
+		m.msg_flags == MSG_CMSG_CLOEXEC);
 	CHECK(kl_sys_close(got[1]) == 0);
 	/* bytes with files end a receive; too little room loses files and says so; what nobody takes is closed */
 	m.msg_controllen = CMSG_SPACE(4);
 	v.iov_len = 1;
 	c.h.cmsg_len = CMSG_LEN(4);
 	memcpy(CMSG_DATA(&c.h), &got[0], 4);
-	CHECK(kl_sys_write(s[0], U("ab"), 2) == 2 && kl_sys_sendmsg(s[0], U(&m), 0) == 1 && kl_sys_write(s[0], U("cd"), 2) == 2);
+	CHECK(kl_sys_write(s[0], U("ab"), 2) == 2 && kl_sys_sendmsg(s[0], U(&m), 0) == 1 &&
+		kl_sys_write(s[0], U("cd"), 2) == 2);
 	v.iov_len = 100;
 	m.msg_controllen = 0;
 	CHECK(kl_sys_recvmsg(s[1], U(&m), 0) == 3 && (m.msg_flags & MSG_CTRUNC) != 0);
 	CHECK(kl_sys_recvmsg(s[1], U(&m), 0) == 2 && (m.msg_flags & MSG_CTRUNC) == 0);
-	CHECK(kl_sys_setsockopt(s[1], SOL_SOCKET, SO_PASSCRED, U(&on), sizeof(on)) == 0 && kl_sys_write(s[0], U("x"), 1) == 1);
+	CHECK(kl_sys_setsockopt(s[1], SOL_SOCKET, SO_PASSCRED, U(&on), sizeof(on)) == 0 &&
+		kl_sys_write(s[0], U("x"), 1) == 1);
 	m.msg_controllen = sizeof(c);
-	CHECK(kl_sys_recvmsg(s[1], U(&m), 0) == 1 && c.h.cmsg_type == SCM_CREDENTIALS && c.h.cmsg_len == CMSG_LEN(sizeof(cred)));
-	CHECK(kl_sys_getsockopt(s[0], SOL_SOCKET, SO_PEERCRED, U(&cred), U(&n)) == 0 && cred.pid == kl_proc()->pid && n == sizeof(cred));
+	CHECK(kl_sys_recvmsg(s[1], U(&m), 0) == 1 && c.h.cmsg_type == SCM_CREDENTIALS &&
+		c.h.cmsg_len == CMSG_LEN(sizeof(cred)));
+	CHECK(kl_sys_getsockopt(s[0], SOL_SOCKET, SO_PEERCRED, U(&cred), U(&n)) == 0 && cred.pid == kl_proc()->pid &&
+		n == sizeof(cred));
 	m.msg_controllen = CMSG_SPACE(4);
 	c.h = (struct cmsghdr){.cmsg_len = CMSG_LEN(4), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
 	memcpy(CMSG_DATA(&c.h), &got[0], 4);
-	CHECK(kl_sys_sendmsg(s[0], U(&m), 0) > 0 && kl_sys_close(got[0]) == 0 && kl_sys_close(s[1]) == 0 && kl_sys_close(s[0]) == 0);
+	CHECK(kl_sys_sendmsg(s[0], U(&m), 0) > 0 && kl_sys_close(got[0]) == 0 && kl_sys_close(s[1]) == 0 &&
+		kl_sys_close(s[0]) == 0);
 	printf("ok descriptors and credentials in messages\n");
 }
 
 static void test_paths(void)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "/run.sock"};
-	int a = (int)kl_sys_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), b = (int)kl_sys_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	int a = (int)kl_sys_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0),
+	    b = (int)kl_sys_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	struct stat st;
 
 	CHECK(kl_sys_connect(b, U(&un), sizeof(un)) == -ENOENT && kl_sys_bind(a, U(&un), sizeof(un)) == 0);
-	CHECK(kl_sys_stat(U("/run.sock"), U(&st)) == 0 && S_ISSOCK(st.st_mode) && kl_sys_bind(b, U(&un), sizeof(un)) == -EADDRINUSE);
+	CHECK(kl_sys_stat(U("/run.sock"), U(&st)) == 0 && S_ISSOCK(st.st_mode) &&
+		kl_sys_bind(b, U(&un), sizeof(un)) == -EADDRINUSE);
 	CHECK(kl_sys_connect(b, U(&un), sizeof(un)) == -ECONNREFUSED && kl_sys_listen(a, 5) == 0);
 	CHECK(kl_sys_connect(b, U(&un), sizeof(un)) == 0 && kl_sys_write(b, U("hi"), 2) == 2);
 	int c = (int)kl_sys_accept(a, 0, 0);
 	CHECK(c >= 0 && kl_sys_read(c, U(mine), 10) == 2 && kl_sys_close(a) == 0);
 	int d = (int)kl_sys_socket(AF_UNIX, SOCK_STREAM, 0);
-	CHECK(kl_sys_connect(d, U(&un), sizeof(un)) == -ECONNREFUSED && kl_sys_open(U("/run.sock"), O_RDWR, 0) == -ENXIO);
+	CHECK(kl_sys_connect(d, U(&un), sizeof(un)) == -ECONNREFUSED &&
+		kl_sys_open(U("/run.sock"), O_RDWR, 0) == -ENXIO);
 	CHECK(kl_sys_unlink(U("/run.sock")) == 0 && kl_sys_close(b) == 0 && kl_sys_read(c, U(mine), 10) == 0);
 	printf("ok sockets with paths\n");
 }

@@ -44,7 +44,8 @@ static uint8_t data[DATA_BYTES], mine[DATA_BYTES], other[DATA_BYTES];
 /* A path of up to four names. */
 static const char *path(char *buf)
 {
-	static const char *const names[] = {"a", "b", "c", "d", "a", "b", "link", "longer-name-than-fits-inside-entries", ".", "..", "e"};
+	static const char *const names[] = {
+		"a", "b", "c", "d", "a", "b", "link", "longer-name-than-fits-inside-entries", ".", "..", "e"};
 	unsigned n = 1 + rnd(3);
 
 	buf[0] = '\0';
@@ -67,8 +68,8 @@ static const char *path(char *buf)
 static int open_flags(void)
 {
 	static const int mode[] = {O_RDONLY, O_WRONLY, O_RDWR, O_RDWR, O_PATH};
-	static const int more[] = {0, O_CREAT, O_CREAT | O_EXCL, O_TRUNC, O_CREAT | O_TRUNC, O_DIRECTORY, O_NOFOLLOW, O_APPEND | O_CREAT,
-		O_CREAT | O_NOFOLLOW};
+	static const int more[] = {0, O_CREAT, O_CREAT | O_EXCL, O_TRUNC, O_CREAT | O_TRUNC, O_DIRECTORY, O_NOFOLLOW,
+		O_APPEND | O_CREAT, O_CREAT | O_NOFOLLOW};
 
 	return mode[rnd(5)] | more[rnd(KL_ARRAY_LEN(more))] | O_NONBLOCK;
 }
@@ -123,7 +124,8 @@ static void compare_trees(const char *at, unsigned depth)
 	do {                                                                                                           \
 		long ours_ = (ours), theirs_ = sys(theirs);                                                            \
 		if (ours_ != theirs_) {                                                                                \
-			printf("FAIL step %u: %s = %ld, Linux %ld; \"%s\" \"%s\" fd %u\n", step, #ours, ours_, theirs_, p, q, i);      \
+			printf("FAIL step %u: %s = %ld, Linux %ld; \"%s\" \"%s\" fd %u\n", step, #ours, ours_,         \
+				theirs_, p, q, i);                                                                     \
 			exit(1);                                                                                       \
 		}                                                                                                      \
 	} while (0)
@@ -136,6 +138,87 @@ static void compare_contents(unsigned step, unsigned i)
 	SAME(kl_sys_pread64(fds[i].ours, U(mine), sizeof(mine), 0), n);
 	CHECK(n <= 0 || memcmp(mine, other, (size_t)n) == 0);
 }
+
+#ifdef WITH_INOTIFY
+#include <sys/inotify.h>
+
+int kl_inotify_init(void);
+long kl_sys_inotify_init1(int flags);
+long kl_sys_inotify_add_watch(int fd, kl_uaddr path, uint32_t mask);
+long kl_sys_inotify_rm_watch(int fd, int wd);
+
+static int queue_a, queue_b;
+
+static void start_watching(void)
+{
+	kl_inotify_init();
+	queue_a = (int)kl_sys_inotify_init1(IN_NONBLOCK);
+	queue_b = inotify_init1(IN_NONBLOCK);
+	CHECK(queue_a >= 0 && queue_b >= 0);
+}
+
+static void print_events(const char *who, const uint8_t *buf, long n)
+{
+	for (long at = 0; at < n;) {
+		const struct inotify_event *e = (const void *)(buf + at);
+
+		printf("%s: %d %#x %.*s\n", who, e->wd, e->mask, (int)e->len, e->name);
+		at += (long)sizeof(*e) + e->len;
+	}
+}
+
+/* The numbers that join IN_MOVED_FROM and IN_MOVED_TO are each system's own. */
+static void clear_cookies(uint8_t *buf, long n)
+{
+	for (long at = 0; at < n;) {
+		struct inotify_event *e = (void *)(buf + at);
+
+		e->cookie = e->cookie != 0;
+		at += (long)sizeof(*e) + e->len;
+	}
+}
+
+static void compare_events(unsigned step, unsigned i, const char *p, const char *q)
+{
+	static uint8_t a[65536], b[65536];
+	long n = kl_sys_read(queue_a, U(a), sizeof(a)), m = sys(read(queue_b, b, sizeof(b)));
+
+	clear_cookies(a, n);
+	clear_cookies(b, m);
+	if (n == m && (n < 0 || memcmp(a, b, (size_t)n) == 0))
+		return;
+	print_events("ours", a, n);
+	print_events("Linux", b, m);
+	SAME(n, m);
+	CHECK(false);
+}
+
+static void on_watches(unsigned step, unsigned i, const char *p, const char *q)
+{
+	static const uint32_t masks[] = {IN_ALL_EVENTS, IN_ALL_EVENTS, IN_CREATE | IN_DELETE, IN_MODIFY | IN_ONESHOT,
+		IN_MOVE | IN_MASK_ADD, IN_ATTRIB | IN_DONT_FOLLOW, IN_ALL_EVENTS | IN_ONLYDIR,
+		IN_DELETE_SELF | IN_MOVE_SELF, IN_OPEN | IN_CLOSE | IN_MASK_CREATE};
+	uint32_t mask = masks[rnd(KL_ARRAY_LEN(masks))];
+	int wd = (int)rnd(step / 100 + 2);
+
+	if (rnd(4) == 0)
+		SAME(kl_sys_inotify_rm_watch(queue_a, wd), inotify_rm_watch(queue_b, wd));
+	else
+		SAME(kl_sys_inotify_add_watch(queue_a, U(p), mask), inotify_add_watch(queue_b, p, mask));
+}
+#else
+static void start_watching(void)
+{
+}
+
+static void compare_events(unsigned step, unsigned i, const char *p, const char *q)
+{
+}
+
+static void on_watches(unsigned step, unsigned i, const char *p, const char *q)
+{
+}
+#endif
 
 static void on_names(unsigned step, unsigned i, const char *p, const char *q)
 {
@@ -152,7 +235,8 @@ static void on_names(unsigned step, unsigned i, const char *p, const char *q)
 	case 6: SAME(kl_sys_rename(U(p), U(q)), rename(p, q)); break;
 	case 7: {
 		unsigned flags = 1 + rnd(3);
-		SAME(kl_sys_renameat2(AT_FDCWD, U(p), AT_FDCWD, U(q), flags), renameat2(AT_FDCWD, p, AT_FDCWD, q, flags));
+		SAME(kl_sys_renameat2(AT_FDCWD, U(p), AT_FDCWD, U(q), flags),
+			renameat2(AT_FDCWD, p, AT_FDCWD, q, flags));
 		break;
 	}
 	case 8: SAME(kl_sys_link(U(p), U(q)), link(p, q)); break;
@@ -190,7 +274,8 @@ static void on_files(unsigned step, unsigned i, const char *p, const char *q)
 	case 4: SAME(kl_sys_ftruncate(a, at), ftruncate(b, at)); break;
 	case 5: {
 		int whence = (int)rnd(4);
-		SAME(kl_sys_lseek(a, (int)at - 8000, whence == 3 ? 9 : whence), lseek(b, (int)at - 8000, whence == 3 ? 9 : whence));
+		SAME(kl_sys_lseek(a, (int)at - 8000, whence == 3 ? 9 : whence),
+			lseek(b, (int)at - 8000, whence == 3 ? 9 : whence));
 		break;
 	}
 	case 6: {
@@ -202,7 +287,8 @@ static void on_files(unsigned step, unsigned i, const char *p, const char *q)
 	case 8: SAME(kl_sys_fchmod(a, 0644), fchmod(b, 0644)); break;
 	case 9: {
 		unsigned j = rnd(FDS);
-		SAME(kl_sys_copy_file_range(a, 0, fds[j].ours, 0, n, 0), syscall(SYS_copy_file_range, b, NULL, fds[j].theirs, NULL, n, 0));
+		SAME(kl_sys_copy_file_range(a, 0, fds[j].ours, 0, n, 0),
+			syscall(SYS_copy_file_range, b, NULL, fds[j].theirs, NULL, n, 0));
 		break;
 	}
 	}
@@ -224,18 +310,23 @@ static void step_once(unsigned step)
 			printf("FAIL step %u: open(\"%s\", %#o) = %ld, Linux %ld\n", step, p, flags, a, b);
 			exit(1);
 		}
-		if (a < 0)
-			return;
-		SAME(kl_sys_close(fds[i].ours), close(fds[i].theirs));
-		fds[i].ours = (int)a;
-		fds[i].theirs = (int)b;
+		if (a >= 0) {
+			SAME(kl_sys_close(fds[i].ours), close(fds[i].theirs));
+			fds[i].ours = (int)a;
+			fds[i].theirs = (int)b;
+		}
 	} else if (rnd(2) == 0) {
 		on_files(step, i, p, q);
 	} else {
 		on_names(step, i, p, q);
 	}
-	if (step % 500 == 499)
+	if (rnd(10) == 0)
+		on_watches(step, i, p, q);
+	compare_events(step, i, p, q);
+	if (step % 500 == 499) {
 		compare_trees("/", 0);
+		compare_events(step, i, p, q);
+	}
 }
 
 static bool new_root(void)
@@ -248,8 +339,8 @@ static bool new_root(void)
 	CHECK(folder != NULL);
 	if (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) {
 		/* A file system of the same kind, seen by nobody else, gone with this process. */
-		if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount("none", folder, "tmpfs", 0, "mode=755") != 0 ||
-			chroot(folder) != 0 || chdir("/") != 0) {
+		if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+			mount("none", folder, "tmpfs", 0, "mode=755") != 0 || chroot(folder) != 0 || chdir("/") != 0) {
 			rmdir(folder);
 			return false;
 		}
@@ -280,6 +371,7 @@ int main(void)
 		fds[i].ours = (int)kl_sys_open(U("/"), O_PATH, 0);
 		fds[i].theirs = open("/", O_PATH);
 	}
+	start_watching();
 	for (unsigned step = 0; step < STEPS; step++)
 		step_once(step);
 	printf("ok %d random calls are as on Linux\n", STEPS);

@@ -36,7 +36,7 @@ struct kl_console_port {
 	enum kl_device_role role; /* KL_ROLE_STDIO: descriptors 0 and 1; KL_ROLE_STDERR: descriptor 2, input ignored */
 	/* the console's own */
 	struct kl_waitq wait;
-	uint8_t *input; /* ring of KL_CONSOLE_INPUT_BYTES */
+	uint8_t *input;                  /* ring of KL_CONSOLE_INPUT_BYTES */
 	uint32_t input_head, input_tail; /* bytes ever taken out, ever put in */
 	bool input_ended, input_stopped;
 };

@@ -25,7 +25,7 @@ struct kl_lower_node {
 
 struct kl_lower_entry {
 	uint64_t id;
-	const char *name; /* constant memory, name_bytes long, no zero */
+	const char *name;         /* constant memory, name_bytes long, no zero */
 	uint8_t name_bytes, type; /* DT_* */
 };
 
@@ -34,9 +34,10 @@ struct kl_lower {
 	uint64_t root_id;
 	int (*node)(const struct kl_lower *lower, uint64_t id, struct kl_lower_node *out);
 	int (*lookup)(const struct kl_lower *lower, const struct kl_lower_extent *dir, const char *name, size_t n,
-		      struct kl_lower_entry *out);
+		struct kl_lower_entry *out);
 	/* The entry at *at (at first 0), without "." and ".."; advances *at. 1, or 0 at the end. *at stays below 2^32. */
-	int (*next)(const struct kl_lower *lower, const struct kl_lower_extent *dir, uint64_t *at, struct kl_lower_entry *out);
+	int (*next)(const struct kl_lower *lower, const struct kl_lower_extent *dir, uint64_t *at,
+		struct kl_lower_entry *out);
 	uint64_t pages; /* size of the tree, for statfs(2) */
 };
 

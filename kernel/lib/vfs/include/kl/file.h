@@ -46,8 +46,8 @@ struct kl_file_ops {
 	 */
 	kl_ssize (*write_span)(struct kl_file *file, const void *data, size_t bytes, kl_phys hold, bool more);
 	int (*stat)(struct kl_file *file, struct stat *st); /* when there is no vnode */
-	int (*flush)(struct kl_file *file); /* a descriptor of it is closed */
-	void (*release)(struct kl_file *file); /* the last reference went */
+	int (*flush)(struct kl_file *file);                 /* a descriptor of it is closed */
+	void (*release)(struct kl_file *file);              /* the last reference went */
 };
 
 struct kl_file {
@@ -55,12 +55,12 @@ struct kl_file {
 	uint32_t refs;
 	uint32_t flags; /* O_* of open(2), without O_CLOEXEC */
 	int64_t pos;
-	struct kl_vnode *vnode; /* NULL: not from a file system */
-	struct kl_dentry *dentry; /* that it was opened by, with a reference; NULL when vnode is */
-	void *priv;             /* the object's own */
-	struct kl_list watches; /* epoll registrations, so that they end with the file */
+	struct kl_vnode *vnode;      /* NULL: not from a file system */
+	struct kl_dentry *dentry;    /* that it was opened by, with a reference; NULL when vnode is */
+	void *priv;                  /* the object's own */
+	struct kl_list watches;      /* epoll registrations, so that they end with the file */
 	int owner_pid, owner_signal; /* F_SETOWN, F_SETSIG */
-	const char *anonymous; /* for /proc: "[eventpoll]" and so on; NULL: see dentry */
+	const char *anonymous;       /* for /proc: "[eventpoll]" and so on; NULL: see dentry */
 };
 
 /* file->flags allow it */
@@ -96,12 +96,12 @@ int kl_iov_from_user(struct kl_iter *it, struct kl_iovec **out, struct kl_iovec 
 struct kl_fdtable;
 struct kl_fsinfo;
 
-struct kl_fdtable *kl_fdtable_create(void);                       /* empty, one reference; NULL: out of memory */
-struct kl_fdtable *kl_fdtable_clone(struct kl_fdtable *from);     /* as fork(2) does */
+struct kl_fdtable *kl_fdtable_create(void);                   /* empty, one reference; NULL: out of memory */
+struct kl_fdtable *kl_fdtable_clone(struct kl_fdtable *from); /* as fork(2) does */
 /* Takes over the reference; fd is free and below 64. For the first process. */
 void kl_fdtable_set(struct kl_fdtable *t, int fd, struct kl_file *file);
-void kl_fdtable_get(struct kl_fdtable *t);                        /* CLONE_FILES */
-void kl_fdtable_put(struct kl_fdtable *t);                        /* the last reference closes all */
+void kl_fdtable_get(struct kl_fdtable *t); /* CLONE_FILES */
+void kl_fdtable_put(struct kl_fdtable *t); /* the last reference closes all */
 void kl_fdtable_close_on_exec(struct kl_fdtable *t);
 /* Calls fn for each open descriptor from fd on, until it returns false. */
 void kl_fdtable_each(struct kl_fdtable *t, int fd, bool (*fn)(int fd, struct kl_file *file, void *arg), void *arg);

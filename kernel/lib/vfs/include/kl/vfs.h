@@ -34,12 +34,13 @@ struct kl_new {
 struct kl_vnode_ops {
 	/* Directories. lookup: called for names that are not cached; *out with a reference. */
 	int (*lookup)(struct kl_dentry *dir, const char *name, size_t n, struct kl_dentry **out);
-	int (*create)(struct kl_dentry *dir, const char *name, size_t n, const struct kl_new *what, struct kl_dentry **out);
+	int (*create)(
+		struct kl_dentry *dir, const char *name, size_t n, const struct kl_new *what, struct kl_dentry **out);
 	int (*link)(struct kl_dentry *dir, const char *name, size_t n, struct kl_vnode *node);
 	int (*unlink)(struct kl_dentry *victim); /* a directory: -ENOTEMPTY unless it is empty */
 	/* over: what has the new name, or NULL; it is replaced, or with exchange gets the old name. */
 	int (*rename)(struct kl_dentry *from, struct kl_dentry *dir, const char *name, size_t n, struct kl_dentry *over,
-		      bool exchange);
+		bool exchange);
 	/* Symbolic links: either a text that is kept while the node is, or (in procfs) an entry to jump to and a text for readlink(2). */
 	int (*target)(struct kl_vnode *node, const char **text, size_t *n);
 	int (*follow)(struct kl_vnode *node, struct kl_dentry **out);
@@ -47,9 +48,9 @@ struct kl_vnode_ops {
 	/* Files. */
 	int (*set_size)(struct kl_vnode *node, uint64_t size);
 	int (*allocate)(struct kl_vnode *node, int mode, uint64_t offset, uint64_t bytes); /* fallocate(2) */
-	int (*open)(struct kl_file *file); /* file->ops is already file_ops; may change it and set priv */
+	int (*open)(struct kl_file *file);     /* file->ops is already file_ops; may change it and set priv */
 	void (*update)(struct kl_vnode *node); /* brings the node's attributes up to date */
-	void (*free)(struct kl_vnode *node); /* the last reference went */
+	void (*free)(struct kl_vnode *node);   /* the last reference went */
 	const struct kl_file_ops *file_ops;
 };
 
@@ -58,11 +59,11 @@ struct kl_vnode {
 	struct kl_super *super;
 	uint32_t refs;
 	uint32_t mode, uid, gid, nlink;
-	uint64_t ino, rdev, size, blocks; /* blocks: of 512 bytes */
+	uint64_t ino, rdev, size, blocks;               /* blocks: of 512 bytes */
 	int64_t atime_ns, mtime_ns, ctime_ns, btime_ns; /* since 1970 */
-	struct kl_list *marks;  /* inotify watches; NULL: none */
-	struct kl_list *locks;  /* flock(2); NULL: none */
-	void *endpoint;         /* a FIFO's pipe, or the socket bound to the name */
+	struct kl_list *marks;                          /* inotify watches; NULL: none */
+	struct kl_list *locks;                          /* flock(2); NULL: none */
+	void *endpoint;                                 /* a FIFO's pipe, or the socket bound to the name */
 };
 
 #define KL_DENTRY_HASHED 1u   /* in the cache, which holds a reference */
@@ -75,7 +76,7 @@ struct kl_dentry {
 	struct kl_vnode *vnode;   /* with a reference; NULL: the name is known not to exist */
 	struct kl_list siblings;  /* in parent->children; file system's own use */
 	struct kl_list children;
-	uint64_t cookie;          /* position for getdents64(2); file system's own use */
+	uint64_t cookie;           /* position for getdents64(2); file system's own use */
 	struct kl_dentry *mounted; /* root of the file system that covers it */
 	struct kl_dentry *covers;  /* of a mounted root: the entry that it covers */
 	const char *name; /* name_bytes long; its own memory (short_name), allocated, or constant (own_name false) */
@@ -87,7 +88,7 @@ struct kl_dentry {
 
 struct kl_super {
 	struct kl_list link;
-	const char *type;   /* as in /proc/filesystems */
+	const char *type;    /* as in /proc/filesystems */
 	const char *options; /* for /proc/mounts */
 	uint64_t dev;
 	struct kl_dentry *root;
@@ -109,10 +110,12 @@ static inline struct kl_dentry *kl_dentry_get(struct kl_dentry *d)
 }
 void kl_dentry_put(struct kl_dentry *d); /* NULL: no effect */
 /* With one reference. Takes over the caller's reference to node, also on failure. keep_name: name is constant memory. NULL: -ENOMEM */
-struct kl_dentry *kl_dentry_create(struct kl_dentry *parent, const char *name, size_t n, struct kl_vnode *node, bool keep_name);
+struct kl_dentry *kl_dentry_create(
+	struct kl_dentry *parent, const char *name, size_t n, struct kl_vnode *node, bool keep_name);
 void kl_dentry_hash(struct kl_dentry *d); /* into the cache */
 void kl_dentry_unhash(struct kl_dentry *d);
-struct kl_dentry *kl_dentry_cached(struct kl_dentry *parent, const char *name, size_t n); /* without a new reference, or NULL */
+struct kl_dentry *kl_dentry_cached(
+	struct kl_dentry *parent, const char *name, size_t n); /* without a new reference, or NULL */
 /* The entry of a name, also of one that does not exist when *out has no vnode; mounts are not crossed. */
 int kl_dentry_lookup(struct kl_dentry *dir, const char *name, size_t n, struct kl_dentry **out);
 /* Gives d a new name and parent, in the cache too when it was there. */
@@ -128,7 +131,8 @@ static inline struct kl_vnode *kl_vnode_get(struct kl_vnode *node)
 }
 void kl_vnode_put(struct kl_vnode *node);
 /* Sets what all nodes have: one reference, one link, owner, times. */
-void kl_vnode_init(struct kl_vnode *node, struct kl_super *super, const struct kl_vnode_ops *ops, uint32_t mode, uint64_t ino);
+void kl_vnode_init(
+	struct kl_vnode *node, struct kl_super *super, const struct kl_vnode_ops *ops, uint32_t mode, uint64_t ino);
 /* mask: 4 read, 2 write, 1 execute or search, for the effective or (real) the real user. -EACCES, -EROFS. */
 int kl_vnode_may(const struct kl_vnode *node, unsigned mask, bool real);
 uint64_t kl_vnode_new_ino(void);
@@ -140,17 +144,17 @@ int kl_vfs_mkdirs(const char *path);
 
 /* --- paths --- */
 
-#define KL_WALK_NOFOLLOW 1u  /* a symbolic link at the end is the result */
-#define KL_WALK_EMPTY 2u     /* "" stands for dfd itself */
-#define KL_WALK_PARENT 4u    /* the result is the directory; the last name is not looked up */
-#define KL_WALK_CREATE 8u    /* that the last name does not exist is no error: dentry is NULL, dir and last are set */
-#define KL_WALK_DIR 16u      /* -ENOTDIR unless the result is a directory */
-#define KL_WALK_BENEATH 32u  /* openat2(2): RESOLVE_BENEATH */
+#define KL_WALK_NOFOLLOW 1u /* a symbolic link at the end is the result */
+#define KL_WALK_EMPTY 2u    /* "" stands for dfd itself */
+#define KL_WALK_PARENT 4u   /* the result is the directory; the last name is not looked up */
+#define KL_WALK_CREATE 8u   /* that the last name does not exist is no error: dentry is NULL, dir and last are set */
+#define KL_WALK_DIR 16u     /* -ENOTDIR unless the result is a directory */
+#define KL_WALK_BENEATH 32u /* openat2(2): RESOLVE_BENEATH */
 #define KL_WALK_IN_ROOT 64u
 #define KL_WALK_NO_LINKS 128u
 #define KL_WALK_NO_MAGIC 256u
 #define KL_WALK_NO_XDEV 512u
-#define KL_WALK_CWD 1024u    /* kl_walk_kernel(): from the working directory */
+#define KL_WALK_CWD 1024u /* kl_walk_kernel(): from the working directory */
 
 struct kl_walk {
 	struct kl_dentry *dentry; /* result, with a reference */
@@ -166,7 +170,8 @@ struct kl_walk {
 
 /* dfd: descriptor or AT_FDCWD. On success and on failure to be ended by kl_walk_end(). */
 int kl_walk_user(struct kl_walk *w, int dfd, kl_uaddr path, unsigned flags);
-int kl_walk_kernel(struct kl_walk *w, const char *path, unsigned flags); /* from the root directory; path is kept until the end */
+int kl_walk_kernel(
+	struct kl_walk *w, const char *path, unsigned flags); /* from the root directory; path is kept until the end */
 /* As mknod(2), from the working directory; *out with a reference. */
 int kl_vfs_make(const char *path, uint32_t mode, struct kl_dentry **out);
 void kl_walk_end(struct kl_walk *w);
@@ -194,7 +199,7 @@ struct kl_vfs_hooks {
 	long (*pipe_size)(struct kl_file *file, int64_t bytes);
 	/* epoll: the file is being closed */
 	void (*file_closed)(struct kl_file *file);
-	/* inotify: mask IN_* happened to node; dir, name: to that entry of a directory. cookie: of IN_MOVED_*. */
+	/* inotify: mask IN_* happened to node (or NULL), or to that entry of its directory (or NULL). cookie: of IN_MOVED_*. */
 	void (*notify)(struct kl_vnode *node, struct kl_dentry *entry, uint32_t mask, uint32_t cookie);
 	/* devfs: opens a device node by its number */
 	int (*device_open)(struct kl_file *file);
@@ -205,7 +210,9 @@ extern struct kl_vfs_hooks kl_vfs_hooks;
 /* An event (IN_*) for the node of the entry and for the directory that it is in. */
 static inline void kl_vfs_notify(struct kl_dentry *entry, uint32_t mask)
 {
-	if (KL_UNLIKELY(kl_vfs_hooks.notify != NULL) && entry != NULL)
+	if (entry != NULL &&
+		KL_UNLIKELY(
+			entry->vnode->marks != NULL || (entry->parent != NULL && entry->parent->vnode->marks != NULL)))
 		kl_vfs_hooks.notify(entry->vnode, entry, mask, 0);
 }
 
