@@ -29,13 +29,13 @@ unsigned machine_flushes, machine_faults;
 
 static struct {
 	uint64_t vpn, pte;
+	unsigned flushes; /* machine_flushes when it was made; valid as long as that is the same */
 } tlb[TLB_ENTRIES];
 
 static kl_phys image_next = MACHINE_IMAGE_PA;
 
 void kl_arch_tlb_flush_all(void)
 {
-	memset(tlb, 0, sizeof(tlb));
 	machine_flushes++;
 }
 
@@ -89,7 +89,7 @@ static uint64_t translate(uint64_t va, enum machine_access access)
 	uint64_t vpn = va >> KL_PAGE_SHIFT, *pte;
 	size_t slot = (vpn ^ vpn >> 17) % TLB_ENTRIES;
 
-	if (tlb[slot].vpn == vpn && permits(tlb[slot].pte, access) &&
+	if (tlb[slot].vpn == vpn && tlb[slot].flushes == machine_flushes && permits(tlb[slot].pte, access) &&
 		(access != MACHINE_WRITE || (tlb[slot].pte & DIRTY)))
 		return tlb[slot].pte;
 	pte = walk(va);
@@ -97,6 +97,7 @@ static uint64_t translate(uint64_t va, enum machine_access access)
 		return 0;
 	*pte |= access == MACHINE_WRITE ? ACCESSED | DIRTY : ACCESSED;
 	tlb[slot].vpn = vpn;
+	tlb[slot].flushes = machine_flushes;
 	tlb[slot].pte = *pte;
 	return *pte;
 }
