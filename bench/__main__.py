@@ -27,7 +27,7 @@ from ._servers import Container, LinuxVm, Monitor, Native, Qemu, Server, unpack
 
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 1 << 20
-GROUPS = ("hello", "syscall", "nginx", "redis", "memory", "sizes")
+GROUPS = ("hello", "syscall", "nginx", "redis", "memory", "churn", "sizes")
 
 
 def _options() -> argparse.Namespace:
@@ -137,6 +137,10 @@ class _Bench:
         image = self.build("nginx")
         for _ in range(self.options.rounds):
             _cases.smallest_memory(self.samples, image, 3, (4, 6, 8, 12, 18, 64))
+
+    def churn(self) -> None:
+        servers: list[Server] = [Monitor(self.build("nginx"), 64 * MIB)]
+        _cases.churn(self.samples, servers, 1_000_000)
 
     def sizes(self) -> None:
         for name in ("hello", "nginx", "redis"):

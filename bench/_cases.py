@@ -169,3 +169,20 @@ def smallest_memory(samples: Samples, image: Path, seconds: int, mebibytes: Sequ
             samples.failed(figure, server.name, error)
         finally:
             running.stop()
+
+
+def churn(samples: Samples, servers: Sequence[Server], connections: int) -> None:
+    """Connections opened and closed in waves: every request must be answered."""
+    figure = f"nginx, {connections:,} connections, each for one request, connections/s"
+    for server in servers:
+        try:
+            running, _ = _started(server, 80, HTTP_REQUEST, HTTP_OK)
+        except (_client.ClientError, OSError, RuntimeError) as error:
+            samples.failed(figure, server.name, error)
+            continue
+        try:
+            samples.add(figure, server.name, _client.churn(running.address, 80, connections, 100))
+        except (_client.ClientError, OSError, subprocess.SubprocessError) as error:
+            samples.failed(figure, server.name, error)
+        finally:
+            running.stop()

@@ -91,6 +91,25 @@ def wrk(address: str, port: int, seconds: int, connections: int = 30) -> float:
     return float(rate.group(1))
 
 
+def churn(address: str, port: int, connections: int, at_once: int) -> float:
+    """Return connections per second of opening, asking once and closing; all must be answered."""
+    command = ["wrk", "-t1", f"-c{at_once}", "-H", "Connection: close", "--timeout", "10s"]
+    answered, started = 0, time.perf_counter()
+    while answered < connections:
+        done = subprocess.run(
+            [*command, "-d10s", f"http://{address}:{port}/"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        found = re.search(r"(\d+) requests in", done.stdout)
+        if done.returncode != 0 or found is None or "Socket errors" in done.stdout:
+            raise ClientError(f"after {answered} connections, wrk: {done.stdout}{done.stderr}")
+        answered += int(found.group(1))
+    return answered / (time.perf_counter() - started)
+
+
 def redis_benchmark(address: str, port: int, pipeline: int, requests: int) -> dict[str, float]:
     """Return requests per second of SET and GET by ``redis-benchmark -c 30``."""
     command = ["redis-benchmark", "-h", address, "-p", str(port), "-n", str(requests)]
