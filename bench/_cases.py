@@ -172,7 +172,7 @@ def smallest_memory(samples: Samples, image: Path, seconds: int, mebibytes: Sequ
 
 
 def churn(samples: Samples, servers: Sequence[Server], connections: int) -> None:
-    """Connections opened and closed in waves: every request must be answered."""
+    """Open and close connections in waves; every request must be answered."""
     figure = f"nginx, {connections:,} connections, each for one request, connections/s"
     for server in servers:
         try:
