@@ -44,7 +44,9 @@ static void shared_release(struct kl_file *file)
 	struct shared *shared = file->priv;
 
 	for (uint64_t c = 0; c * PER_CHUNK < shared->pages; c++) {
-		for (size_t i = 0; shared->chunks[c] != NULL && i < PER_CHUNK; i++) {
+		if (shared->chunks[c] == NULL)
+			continue;
+		for (size_t i = 0; i < PER_CHUNK; i++) {
 			if (shared->chunks[c][i] != KL_PHYS_NONE)
 				kl_page_put(shared->chunks[c][i]);
 		}
