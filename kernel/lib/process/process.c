@@ -68,9 +68,24 @@ void kl_exit_hook_add(struct kl_exit_hook *hook)
 	kl_list_push_back(&exit_hooks, &hook->link);
 }
 
+/* What is done at the end may wait; meanwhile no other thread of the program gets to run any more. */
+static void stop_others(struct kl_process *proc)
+{
+	KL_LIST_FOR(link, &proc->threads)
+	{
+		struct kl_thread *thread = KL_LIST_ENTRY(link, struct kl_thread, proc_link);
+
+		if (thread == kl_current)
+			continue;
+		thread->state = KL_THREAD_DEAD;
+		kl_list_remove(&thread->run_link);
+	}
+}
+
 void kl_process_exit(int status)
 {
 	kl_proc()->exit_status = status;
+	stop_others(kl_proc());
 	KL_LIST_FOR(link, &exit_hooks)
 	KL_LIST_ENTRY(link, struct kl_exit_hook, link)->fn();
 	kl_console_drain();
