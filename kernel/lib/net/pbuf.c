@@ -5,7 +5,7 @@
 #include <kl/string.h>
 
 /* What a packet of headers and a little data takes: structure and storage in one. */
-#define SMALL_BYTES 512u
+#define SMALL_BYTES 576u /* one of the heap's sizes */
 #define SMALL_ROOM (SMALL_BYTES - sizeof(struct kl_pbuf))
 #define SPARE_MAX 64
 

@@ -96,6 +96,7 @@ static void work_run(struct kl_net_work *work)
 	struct kl_list batch, *link;
 
 	(void)work;
+	tcp_enter();
 	/* Those that have to wait for the interface come back into the root's list. */
 	kl_list_init(&batch);
 	while ((link = kl_list_pop_front(&tcp_root.pending)) != NULL)

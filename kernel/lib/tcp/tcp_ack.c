@@ -128,7 +128,7 @@ static void progress(struct tcp *t, uint32_t ack)
 	t->retries = t->probes = 0;
 	t->tlp_pending = false;
 	t->soft_error = 0;
-	t->rto_base_ns = kl_clock_ns();
+	t->rto_base_ns = tcp_now();
 	if (!t->sndbuf_locked && t->sock.sndbuf < 2 * t->cwnd && !tcp_memory_tight())
 		t->sock.sndbuf = KL_MIN(2 * t->cwnd, KL_MAX(limit, t->sock.sndbuf));
 	if (t->no_space && tcp_writable(t)) {

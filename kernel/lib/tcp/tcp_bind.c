@@ -117,7 +117,7 @@ static bool usable(const struct tcp *t, uint16_t port)
 		/* RFC 6191: after a second the timestamps tell old segments from new ones. */
 		struct tcp_timewait *tw = KL_CONTAINER(node, struct tcp_timewait, node);
 
-		if (!tw->has_ts || tw->until_ns - kl_clock_ns() + KL_NS_PER_S > TCP_TIME_WAIT_NS)
+		if (!tw->has_ts || tw->until_ns - tcp_now() + KL_NS_PER_S > TCP_TIME_WAIT_NS)
 			return false;
 		tcp_timewait_free(tw);
 		return true;

@@ -27,6 +27,7 @@ int tcp_connect(struct tcp *t, uint32_t remote_be, uint16_t remote_port)
 		err = kl_route_find(remote_be, NULL, &route);
 	if (err != 0)
 		return err;
+	tcp_enter();
 	t->node.remote_be = remote_be;
 	t->node.remote_port = remote_port;
 	t->node.local_be = t->bound_be != 0 ? t->bound_be : route.source_be;
@@ -49,7 +50,7 @@ int tcp_connect(struct tcp *t, uint32_t remote_be, uint16_t remote_port)
 	t->rcv_nxt = t->rcv_adv = 0;
 	t->rcv_wscale = tcp_window_scale(t);
 	t->retries = 0;
-	t->last_received_ns = t->rto_base_ns = kl_clock_ns();
+	t->last_received_ns = t->rto_base_ns = tcp_now();
 	t->rto_us = TCP_RTO_START_US;
 	tcp_set_state(t, TCP_S_SYN_SENT);
 	t->loss_timer = TCP_T_RTO;
@@ -67,7 +68,7 @@ static void take_options(struct tcp *t, const struct tcp_segment *seg)
 	t->mss_peer = seg->mss != 0 ? KL_MAX(seg->mss, (uint16_t)TCP_MSS_MIN) : TCP_MSS_DEFAULT;
 	t->ts_ok = seg->has_ts;
 	t->ts_recent = seg->ts_value;
-	t->ts_recent_ns = kl_clock_ns();
+	t->ts_recent_ns = tcp_now();
 	t->sack_ok = seg->sack_ok;
 	t->wscale_ok = seg->has_wscale;
 	t->snd_wscale = seg->has_wscale ? seg->wscale : 0;
@@ -89,7 +90,7 @@ void tcp_input_syn_sent(struct tcp *t, struct tcp_segment *seg)
 	if (!(seg->flags & TCP_SYN))
 		return;
 	take_options(t, seg);
-	t->last_received_ns = kl_clock_ns();
+	t->last_received_ns = tcp_now();
 	if (!(seg->flags & TCP_ACK)) {
 		tcp_set_state(t, TCP_S_SYN_RECV);
 		tcp_send_syn(t);

@@ -23,7 +23,7 @@ static uint32_t code(const struct tcp_node *node, uint32_t irs, uint32_t period,
 
 static uint32_t period_now(void)
 {
-	return (uint32_t)(kl_clock_ns() / PERIOD_NS);
+	return (uint32_t)(tcp_now() / PERIOD_NS);
 }
 
 uint32_t tcp_cookie_make(const struct tcp_node *node, uint32_t irs, uint16_t mss)

@@ -147,7 +147,7 @@ uint32_t tcp_isn(const struct tcp_node *node)
 {
 	struct tuple tuple = {node->local_be, node->remote_be, node->local_port, node->remote_port, 1};
 
-	return (uint32_t)kl_inet_hash(&tuple, sizeof(tuple)) + (uint32_t)(kl_clock_ns() / 4000);
+	return (uint32_t)kl_inet_hash(&tuple, sizeof(tuple)) + (uint32_t)(tcp_now() / 4000);
 }
 
 uint32_t tcp_ts_offset(const struct tcp_node *node)

@@ -11,7 +11,7 @@
 /* RFC 5961, section 7: bounded for the host as a whole, by a limit that an attacker can't count (a random part each second). */
 bool tcp_challenge_allowed(void)
 {
-	uint64_t now = kl_clock_ns();
+	uint64_t now = tcp_now();
 
 	if (now - tcp_root.challenge_ns > KL_NS_PER_S) {
 		tcp_root.challenge_ns = now;
@@ -118,7 +118,7 @@ static bool ack_ok(struct tcp *t, const struct tcp_segment *seg)
 void tcp_receive_segment(struct tcp *t, struct tcp_segment *seg)
 {
 	t->segs_in++;
-	t->last_received_ns = kl_clock_ns();
+	t->last_received_ns = tcp_now();
 	if (!paws_ok(t, seg) || !in_window(t, seg))
 		return;
 	if (KL_UNLIKELY(seg->flags & TCP_RST)) {
@@ -222,6 +222,7 @@ void tcp_input(struct kl_pbuf *packet, const struct kl_ipv4_info *info)
 		kl_pbuf_put(packet);
 		return;
 	}
+	tcp_enter();
 	local_port = kl_ntohs(header->dst_be);
 	remote_port = kl_ntohs(header->src_be);
 	if (!tcp_segment_parse(&seg, packet, info)) {
@@ -245,6 +246,7 @@ void tcp_error(const struct kl_ipv4_error *error)
 
 	if (node == NULL || node->kind != TCP_CONNECTION)
 		return;
+	tcp_enter();
 	t = KL_CONTAINER(node, struct tcp, node);
 	if (seq_lt(seq, t->snd_una) || seq_lt(t->snd_nxt, seq))
 		return;

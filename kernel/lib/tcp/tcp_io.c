@@ -48,10 +48,12 @@ static int wait_sendable(struct tcp *t, bool nonblock, uint64_t deadline)
 /* What was queued goes out at the end of the batch, together with what is written until then. */
 static void push(struct tcp *t)
 {
-	if (t->snd_end - t->snd_nxt >= OUTPUT_NOW)
+	if (t->snd_end - t->snd_nxt >= OUTPUT_NOW) {
+		tcp_enter();
 		tcp_output(t);
-	else
+	} else {
 		tcp_pend(t);
+	}
 }
 
 /* Copies up to the buffer's limit. Bytes, or -EFAULT, -ENOBUFS when there were none. */
@@ -238,6 +240,7 @@ kl_ssize tcp_receive(struct kl_socket *sock, struct kl_message *msg)
 	bool nonblock = kl_socket_nonblock(sock, flags), looked = false;
 	uint64_t deadline = kl_inet_deadline(sock->rcvtimeo_ns);
 	size_t want = msg->it->left, done = 0;
+	size_t enough = flags & KL_MSG_WAITALL ? want : KL_MIN(want, (size_t)KL_MIN(sock->rcvlowat, sock->rcvbuf / 2));
 
 	msg->flags = 0;
 	msg->control_bytes = 0;
@@ -267,7 +270,7 @@ kl_ssize tcp_receive(struct kl_socket *sock, struct kl_message *msg)
 				done += (size_t)n;
 				tcp_receive_consumed(t, (uint32_t)n);
 			}
-			if (done == want || (done > 0 && (!(flags & KL_MSG_WAITALL) || nonblock)))
+			if (done >= enough || (done > 0 && nonblock))
 				return (kl_ssize)done;
 		}
 		if (done > 0 && t->sock.error != 0)

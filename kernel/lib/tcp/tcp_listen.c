@@ -91,6 +91,7 @@ static void request_timer(struct kl_net_timer *timer)
 	struct tcp_request *request = KL_CONTAINER(timer, struct tcp_request, timer);
 	unsigned defer = request->acked && request->listener->defer_accept_s != 0 ? 8 : 0;
 
+	tcp_enter();
 	if (++request->tries > SYNACK_TRIES_MAX + defer) {
 		tcp_request_free(request);
 		return;
@@ -98,12 +99,12 @@ static void request_timer(struct kl_net_timer *timer)
 	if (request->acked && request->listener->defer_accept_s != 0) {
 		/* Enough waiting for data: the next acknowledgement, asked for now, completes it. */
 		if ((1u << request->tries) < request->listener->defer_accept_s) {
-			kl_net_timer_set(timer, kl_clock_ns() + (SYNACK_NS << request->tries));
+			kl_net_timer_set(timer, tcp_now() + (SYNACK_NS << request->tries));
 			return;
 		}
 	}
 	send_syn_ack(request, tcp_ts_now(request->ts_offset));
-	kl_net_timer_set(timer, kl_clock_ns() + (SYNACK_NS << KL_MIN(request->tries, (uint8_t)6)));
+	kl_net_timer_set(timer, tcp_now() + (SYNACK_NS << KL_MIN(request->tries, (uint8_t)6)));
 }
 
 static void fill(
@@ -140,7 +141,7 @@ static void answer_with_cookie(struct tcp *listener, const struct tcp_segment *s
 	ts_value = (tcp_ts_now(request.ts_offset) & ~63u) | (request.has_wscale ? request.snd_wscale : 15u) |
 		(request.sack_ok ? 16u : 0);
 	send_syn_ack(&request, ts_value);
-	tcp_root.cookies_until_ns = kl_clock_ns() + COOKIES_NS;
+	tcp_root.cookies_until_ns = tcp_now() + COOKIES_NS;
 }
 
 void tcp_syn_in(struct tcp *listener, struct tcp_segment *seg, const struct tcp_node *node)
@@ -163,7 +164,7 @@ void tcp_syn_in(struct tcp *listener, struct tcp_segment *seg, const struct tcp_
 	request->iss = tcp_isn(node);
 	request->sent_us = tcp_us();
 	request->timer.fn = request_timer;
-	kl_net_timer_set(&request->timer, kl_clock_ns() + SYNACK_NS);
+	kl_net_timer_set(&request->timer, tcp_now() + SYNACK_NS);
 	kl_list_push_back(&listen->requests, &request->link);
 	listen->requests_count++;
 	tcp_root.requests_count++;
@@ -213,7 +214,7 @@ struct tcp *tcp_request_complete(struct tcp_request *request, const struct tcp_s
 	t->wscale_ok = request->has_wscale;
 	t->snd_wscale = request->has_wscale ? request->snd_wscale : 0;
 	t->rcv_wscale = request->has_wscale ? request->rcv_wscale : 0;
-	t->last_received_ns = t->ts_recent_ns = t->rto_base_ns = kl_clock_ns();
+	t->last_received_ns = t->ts_recent_ns = t->rto_base_ns = tcp_now();
 	if (request->sent_us != 0 && request->tries == 0) {
 		t->srtt_us = t->min_rtt_us = KL_MAX(tcp_us() - request->sent_us, 1u);
 		t->rttvar_us = t->srtt_us / 2;
@@ -277,7 +278,7 @@ void tcp_cookie_ack(struct tcp *listener, struct tcp_segment *seg, const struct 
 	uint16_t mss;
 	struct tcp *t;
 
-	if ((seg->flags & TCP_SYN) || kl_clock_ns() > tcp_root.cookies_until_ns ||
+	if ((seg->flags & TCP_SYN) || tcp_now() > tcp_root.cookies_until_ns ||
 		!tcp_cookie_check(node, seg->seq - 1, seg->ack - 1, &mss)) {
 		tcp_reset_reply(seg, node->local_port, node->remote_port);
 		return;

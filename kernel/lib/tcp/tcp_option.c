@@ -153,6 +153,7 @@ int tcp_set_option(struct kl_socket *sock, int level, int name, const void *valu
 	struct tcp *t = tcp_of(sock);
 	int v, err;
 
+	tcp_enter();
 	if (level == IPPROTO_IP)
 		return kl_inet_set_option(&t->ip, name, value, bytes);
 	if (level != IPPROTO_TCP && level != SOL_SOCKET)

@@ -4,7 +4,9 @@
 
 #include <linux/errno.h>
 
-#define COPY_MAX 224u  /* payload that is copied behind its headers: cheaper than a second buffer for the device */
+/* So much data makes no silly segment, however large the peer's MSS is (64 KiB behind passt) and its window once was. */
+#define WORTH_SENDING 4096u
+#define COPY_MAX 280u  /* payload that is copied behind its headers: cheaper than a second buffer for the device */
 #define GSO_MAX 65535u /* an IPv4 packet */
 
 static uint8_t *put_options(struct tcp *t, uint8_t *p, bool sack)
@@ -154,7 +156,7 @@ void tcp_send_ack(struct tcp *t)
 		return;
 	/* No memory: the timer tries again. */
 	t->ack_pending = true;
-	t->delack_at_ns = kl_clock_ns() + TCP_DELACK_NS;
+	t->delack_at_ns = tcp_now() + TCP_DELACK_NS;
 	tcp_timer_update(t);
 }
 
@@ -296,7 +298,7 @@ static bool send_new(struct tcp *t, uint32_t n, bool fin)
 		t->soft_error = -err;
 	seg->sent_us = tcp_us();
 	if (kl_list_empty(&t->segs))
-		t->rto_base_ns = kl_clock_ns();
+		t->rto_base_ns = tcp_now();
 	kl_list_push_back(&t->segs, &seg->link);
 	t->flying += seg->end - seg->seq;
 	t->prr_out += n;
@@ -347,7 +349,16 @@ static uint32_t sendable(struct tcp *t)
 	if (n == unsent)
 		return small_allowed(t) ? n : 0;
 	/* The peer's window is small: only what is worth it (RFC 9293, section 3.8.6.2.1). */
-	return n >= t->snd_wnd_max / 2 && n > 0 ? n : 0;
+	return n >= KL_MIN(t->snd_wnd_max / 2, WORTH_SENDING) && n > 0 ? n : 0;
+}
+
+bool tcp_send_overdue(struct tcp *t)
+{
+	uint32_t unsent = t->snd_end - t->snd_nxt, edge = t->snd_una + t->snd_wnd;
+	uint32_t window = seq_lt(t->snd_nxt, edge) ? edge - t->snd_nxt : 0;
+	uint32_t n = KL_MIN(KL_MIN(unsent, window), (uint32_t)t->mss);
+
+	return (int32_t)unsent > 0 && n > 0 && !blocked(t) && send_new(t, n, false);
 }
 
 static void output_data(struct tcp *t)
@@ -378,7 +389,7 @@ void tcp_output(struct tcp *t)
 	t->no_memory = false;
 	t->cwnd_limited = false;
 	if (kl_list_empty(&t->segs) && t->snd_end != t->snd_nxt &&
-		kl_clock_ns() - t->last_received_ns > t->rto_us * KL_NS_PER_US)
+		tcp_now() - t->last_received_ns > t->rto_us * KL_NS_PER_US)
 		tcp_cc_idle(t);
 	if (t->snd_nxt != tcp_send_limit(t) || t->lost_segs > 0)
 		output_data(t);

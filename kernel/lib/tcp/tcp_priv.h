@@ -269,6 +269,7 @@ struct tcp_root {
 	unsigned orphans_count, orphans_max;
 	uint64_t cookies_until_ns; /* cookies were handed out: valid until then */
 	unsigned connections;
+	uint64_t now_ns;           /* tcp_now() */
 	size_t memory, memory_max; /* bytes that queues hold */
 	uint32_t port_counter;
 	uint64_t challenge_ns;
@@ -282,14 +283,26 @@ static inline struct tcp *tcp_of(struct kl_socket *sock)
 {
 	return (struct tcp *)sock;
 }
+/*
+ * The time as of the last entry into TCP (a segment, a timer, the end of a batch, a call): reading the clock takes longer than most
+ * of what is done with it.
+ */
+static inline uint64_t tcp_now(void)
+{
+	return tcp_root.now_ns;
+}
+static inline void tcp_enter(void)
+{
+	tcp_root.now_ns = kl_clock_ns();
+}
 static inline uint32_t tcp_us(void)
 {
-	return (uint32_t)(kl_clock_ns() / KL_NS_PER_US);
+	return (uint32_t)(tcp_now() / KL_NS_PER_US);
 }
 /* The timestamp clock: 1 ms (RFC 7323, section 5.4). */
 static inline uint32_t tcp_ts_now(uint32_t offset)
 {
-	return (uint32_t)(kl_clock_ns() / KL_NS_PER_MS) + offset;
+	return (uint32_t)(tcp_now() / KL_NS_PER_MS) + offset;
 }
 /* Sequence number behind all that is to be sent, a FIN included. */
 static inline uint32_t tcp_send_limit(const struct tcp *t)
@@ -387,6 +400,8 @@ void tcp_output(struct tcp *t);
 void tcp_send_ack(struct tcp *t);
 void tcp_send_syn(struct tcp *t);
 void tcp_send_reset(struct tcp *t);
+/* Send what the peer's window takes, little as it may be (override timeout, RFC 9293 section 3.8.6.2.1). False: nothing. */
+bool tcp_send_overdue(struct tcp *t);
 void tcp_send_probe(struct tcp *t); /* old sequence number, no data: makes the peer say what it has */
 bool tcp_resend(struct tcp *t, struct tcp_seg *seg);
 uint32_t tcp_receive_window(struct tcp *t); /* bytes that may be advertised; moves rcv_adv */

@@ -4,8 +4,9 @@
 
 #include <linux/errno.h>
 
-/* Sizes of blocks, this structure included. */
-static const uint32_t sizes[] = {512, 4096, 16384};
+/* Sizes of blocks, this structure included: the heap's classes, and pages. */
+static const uint32_t sizes[] = {576, 2016, 4096, 16384};
+#define PAGE_SIZE_INDEX 2u
 
 void tcp_block_put(struct tcp_block *block)
 {
@@ -21,9 +22,11 @@ static struct tcp_block *alloc_block(size_t want)
 {
 	unsigned i = 0;
 
-	if (want > sizes[0] - sizeof(struct tcp_block))
-		i = want > 2 * sizes[1] && !tcp_memory_tight() ? 2 : 1;
-	for (;; i = i == 2 ? 1 : 0) {
+	while (i < PAGE_SIZE_INDEX && want > sizes[i] - sizeof(struct tcp_block))
+		i++;
+	if (want > 2 * sizes[PAGE_SIZE_INDEX] && !tcp_memory_tight())
+		i++;
+	for (;; i--) {
 		struct tcp_block *block = kl_malloc(sizes[i]);
 
 		if (block != NULL) {

@@ -77,6 +77,7 @@ static int tcp_accept(struct kl_socket *sock, bool nonblock, struct kl_socket **
 /* Back to an unconnected socket (AF_UNSPEC). */
 static int disconnect(struct tcp *t)
 {
+	tcp_enter();
 	if (t->state == TCP_S_LISTEN) {
 		tcp_listen_stop(t);
 		tcp_set_state(t, TCP_S_CLOSED);
@@ -153,6 +154,7 @@ static int tcp_shutdown(struct kl_socket *sock, int how)
 {
 	struct tcp *t = tcp_of(sock);
 
+	tcp_enter();
 	if (t->state == TCP_S_LISTEN) {
 		if (how == KL_SHUT_WR)
 			return 0;
@@ -207,7 +209,7 @@ static uint32_t tcp_poll(struct kl_socket *sock, struct kl_poll_table *table)
 		events |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
 	if (TCP_IN(t->state, TCP_M(SYN_SENT) | TCP_M(SYN_RECV)))
 		return events;
-	if (t->rcv_queue.bytes > 0)
+	if (t->rcv_queue.bytes > 0 && t->rcv_queue.bytes >= KL_MIN(sock->rcvlowat, sock->rcvbuf / 2))
 		events |= EPOLLIN | EPOLLRDNORM;
 	if (t->shut_write || t->state == TCP_S_CLOSED || tcp_writable(t))
 		events |= EPOLLOUT | EPOLLWRNORM;
@@ -238,6 +240,7 @@ void tcp_close(struct tcp *t)
 {
 	bool abort;
 
+	tcp_enter();
 	if (TCP_IN(t->state, TCP_M(CLOSED) | TCP_M(LISTEN) | TCP_M(SYN_SENT))) {
 		tcp_free(t);
 		return;

@@ -67,7 +67,7 @@ static void arm_flying(struct tcp *t, uint64_t now)
 
 void tcp_timer_loss(struct tcp *t)
 {
-	uint64_t now = kl_clock_ns();
+	uint64_t now = tcp_now();
 
 	if (!kl_list_empty(&t->segs)) {
 		arm_flying(t, now);
@@ -94,7 +94,7 @@ static bool given_up(struct tcp *t, unsigned tries)
 	bool over = tries > max;
 
 	if (t->user_timeout_ms != 0)
-		over = kl_clock_ns() - KL_MAX(t->rto_base_ns, t->last_received_ns) > t->user_timeout_ms * KL_NS_PER_MS;
+		over = tcp_now() - KL_MAX(t->rto_base_ns, t->last_received_ns) > t->user_timeout_ms * KL_NS_PER_MS;
 	if (over)
 		tcp_destroy(t, t->soft_error != 0 ? t->soft_error : ETIMEDOUT);
 	return over;
@@ -104,7 +104,7 @@ static void on_rto(struct tcp *t)
 {
 	if (given_up(t, ++t->retries))
 		return;
-	t->rto_base_ns = kl_clock_ns();
+	t->rto_base_ns = tcp_now();
 	if (t->state == TCP_S_SYN_SENT || t->state == TCP_S_SYN_RECV) {
 		tcp_send_syn(t);
 		arm(t, TCP_T_RTO, t->rto_base_ns + backed_off_us(t, t->retries) * KL_NS_PER_US);
@@ -130,7 +130,7 @@ static void on_probe(struct tcp *t)
 
 	t->tlp_pending = true;
 	t->tlp_end = t->snd_nxt;
-	t->rto_base_ns = kl_clock_ns();
+	t->rto_base_ns = tcp_now();
 	if (!kl_list_empty(&t->segs)) {
 		last = KL_LIST_ENTRY(t->segs.prev, struct tcp_seg, link);
 		if (last->end - last->seq > t->mss && tcp_seg_split(t, last, last->end - t->mss))
@@ -151,8 +151,12 @@ static void on_persist(struct tcp *t)
 	tcp_output(t);
 	if (t->state == TCP_S_CLOSED || !kl_list_empty(&t->segs) || t->snd_nxt == tcp_send_limit(t))
 		return;
+	if (tcp_send_overdue(t)) {
+		tcp_timer_loss(t);
+		return;
+	}
 	tcp_send_probe(t);
-	arm(t, TCP_T_PERSIST, kl_clock_ns() + backed_off_us(t, t->probes) * KL_NS_PER_US);
+	arm(t, TCP_T_PERSIST, tcp_now() + backed_off_us(t, t->probes) * KL_NS_PER_US);
 }
 
 static void on_loss_timer(struct tcp *t)
@@ -186,9 +190,9 @@ void tcp_timer_keep(struct tcp *t)
 	if (t->state == TCP_S_FIN_WAIT2 && t->orphan) {
 		uint64_t wait = t->linger2_s > 0 ? (uint64_t)t->linger2_s * KL_NS_PER_S : TCP_FIN_WAIT2_NS;
 
-		t->keep_at_ns = kl_clock_ns() + wait;
+		t->keep_at_ns = tcp_now() + wait;
 	} else if (t->sock.keep_alive) {
-		t->keep_at_ns = kl_clock_ns() + t->keep_idle_s * KL_NS_PER_S;
+		t->keep_at_ns = tcp_now() + t->keep_idle_s * KL_NS_PER_S;
 	} else {
 		t->keep_at_ns = 0;
 	}
@@ -230,8 +234,10 @@ static void on_keep(struct tcp *t, uint64_t now)
 void tcp_timer_run(struct kl_net_timer *timer)
 {
 	struct tcp *t = KL_CONTAINER(timer, struct tcp, timer);
-	uint64_t now = kl_clock_ns();
+	uint64_t now;
 
+	tcp_enter();
+	now = tcp_now();
 	if (t->delack_at_ns != 0 && t->delack_at_ns <= now) {
 		t->delack_at_ns = 0;
 		if (t->ack_pending)

@@ -4,7 +4,10 @@
 
 static void timer_run(struct kl_net_timer *timer)
 {
-	uint64_t now = kl_clock_ns();
+	uint64_t now;
+
+	tcp_enter();
+	now = tcp_now();
 
 	while (!kl_list_empty(&tcp_root.timewaits)) {
 		struct tcp_timewait *tw = KL_LIST_FIRST(&tcp_root.timewaits, struct tcp_timewait, link);
@@ -43,7 +46,7 @@ void tcp_timewait_enter(struct tcp *t)
 	}
 	*tw = (struct tcp_timewait){
 		.node = t->node,
-		.until_ns = kl_clock_ns() + TCP_TIME_WAIT_NS,
+		.until_ns = tcp_now() + TCP_TIME_WAIT_NS,
 		.snd_nxt = t->snd_nxt,
 		.rcv_nxt = t->rcv_nxt,
 		.ts_recent = t->ts_recent,
@@ -91,7 +94,7 @@ bool tcp_timewait_in(struct tcp_timewait *tw, struct tcp_segment *seg)
 	}
 	/* The peer's FIN again: our last acknowledgement was lost. */
 	if ((seg->flags & TCP_FIN) && seg->end == tw->rcv_nxt) {
-		tw->until_ns = kl_clock_ns() + TCP_TIME_WAIT_NS;
+		tw->until_ns = tcp_now() + TCP_TIME_WAIT_NS;
 		kl_list_remove(&tw->link);
 		kl_list_push_back(&tcp_root.timewaits, &tw->link);
 	}
