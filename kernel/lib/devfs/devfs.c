@@ -153,7 +153,7 @@ static const struct kl_file_ops random_ops = {
 
 static int mount_at(const char *path, const char *options, unsigned mode, struct kl_super **super)
 {
-	int rc = kl_vfs_mkdirs(path);
+	int rc = kl_vfs_mkdirs(path, 0755);
 
 	if (rc == 0)
 		rc = kl_tmpfs_create(options, mode, NULL, super);

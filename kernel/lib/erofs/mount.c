@@ -22,5 +22,12 @@ int kl_erofs_init(void)
 		lower = &fs.lower;
 	}
 	rc = kl_tmpfs_create("rw", 0755, lower, &super);
-	return rc < 0 ? rc : kl_vfs_mount(super, "/");
+	if (rc == 0)
+		rc = kl_vfs_mount(super, "/");
+	if (rc < 0)
+		return rc;
+	/* What programs expect even of an image that holds nothing but themselves; what is there already, links too, stays. */
+	if (kl_vfs_mkdirs("/tmp", 01777) == -ENOMEM || kl_vfs_mkdirs("/run", 0755) == -ENOMEM)
+		return -ENOMEM;
+	return 0;
 }

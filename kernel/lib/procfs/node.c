@@ -389,6 +389,6 @@ int kl_proc_mount(const char *path, const char *type, uint32_t magic, const stru
 		kl_free(fs);
 		return -ENOMEM;
 	}
-	rc = kl_vfs_mkdirs(path);
+	rc = kl_vfs_mkdirs(path, 0555);
 	return rc < 0 ? rc : kl_vfs_mount(&fs->super, path);
 }

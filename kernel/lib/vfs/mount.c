@@ -51,9 +51,8 @@ int kl_vfs_mount(struct kl_super *super, const char *path)
 	return 0;
 }
 
-int kl_vfs_mkdirs(const char *path)
+int kl_vfs_mkdirs(const char *path, uint32_t mode)
 {
-	struct kl_new what = {.mode = S_IFDIR | 0755};
 	struct kl_dentry *at = kl_dentry_get(kl_vfs_proc()->fs->root), *next;
 	int rc = 0;
 
@@ -66,6 +65,8 @@ int kl_vfs_mkdirs(const char *path)
 			n++;
 		if (n == 0)
 			break;
+		struct kl_new what = {.mode = S_IFDIR | (path[n] == '\0' ? mode : 0755)};
+
 		rc = kl_dentry_lookup(at, path, n, &next);
 		if (rc == -ENOENT && at->vnode->ops->create != NULL)
 			rc = at->vnode->ops->create(at, path, n, &what, &next);

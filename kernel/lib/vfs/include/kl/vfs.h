@@ -139,8 +139,8 @@ uint64_t kl_vnode_new_ino(void);
 
 /* Gives super a device number and covers the entry at path ("/": the root). */
 int kl_vfs_mount(struct kl_super *super, const char *path);
-/* Makes a directory with parents in the root file system, if it is not there. */
-int kl_vfs_mkdirs(const char *path);
+/* Makes a directory (mode without type), with parents of mode 0755, where it is not there. */
+int kl_vfs_mkdirs(const char *path, uint32_t mode);
 
 /* --- paths --- */
 
