@@ -70,6 +70,7 @@ fuzz-smoke: setup
 	@$(PY) tests/fuzz/run.py --seconds 2
 
 bench: setup monitor
+	@$(PY) -m pip install -q --disable-pip-version-check -r bench/requirements.txt
 	@$(PY) -m bench
 
 docs: setup
