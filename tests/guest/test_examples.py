@@ -28,7 +28,9 @@ def expected(name: str, file: str = "expected.txt") -> str:
 
 
 def test_every_example_is_tested() -> None:
-    assert EXAMPLES == ["echo", "hello", "hello-glibc", "nginx", "redis"]
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    assert [name for name in EXAMPLES if f'"{name}"' not in tests] == []
+    assert {"echo", "hello", "hello-glibc", "nginx", "redis"} <= set(EXAMPLES)
 
 
 @pytest.mark.parametrize("name", ["hello", "hello-glibc"])
