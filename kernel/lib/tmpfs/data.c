@@ -271,6 +271,27 @@ static int punch(struct kl_tmpfs_node *node, uint64_t from, uint64_t to)
 	return rc;
 }
 
+/* Pages of its own from first to before end: all, or none when there is no room. */
+static int reserve(struct kl_tmpfs_node *node, uint64_t first, uint64_t end)
+{
+	struct kl_tmpfs *fs = kl_tmpfs_of(&node->vn);
+	size_t missing = 0;
+	int rc = 0;
+
+	if (end - first > fs->pages_max)
+		return -ENOSPC;
+	for (uint64_t i = first; i < end; i++)
+		missing += kl_pagemap_find(&node->pages, i) == KL_PHYS_NONE;
+	if (fs->pages + missing > fs->pages_max || missing > kl_pages_free())
+		return -ENOSPC;
+	for (uint64_t i = first; rc == 0 && i < end; i++) {
+		kl_phys page;
+
+		rc = own_page(node, i, false, &page);
+	}
+	return rc;
+}
+
 int kl_tmpfs_allocate(struct kl_vnode *vn, int mode, uint64_t offset, uint64_t bytes)
 {
 	struct kl_tmpfs_node *node = kl_tmpfs_node(vn);
@@ -282,11 +303,7 @@ int kl_tmpfs_allocate(struct kl_vnode *vn, int mode, uint64_t offset, uint64_t b
 	if (mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) {
 		rc = punch(node, offset, KL_MIN(end, KL_ALIGN_UP(vn->size, KL_PAGE_BYTES)));
 	} else if ((mode & ~FALLOC_FL_KEEP_SIZE) == 0) {
-		for (uint64_t i = offset / KL_PAGE_BYTES; rc == 0 && i * KL_PAGE_BYTES < end; i++) {
-			kl_phys page;
-
-			rc = own_page(node, i, false, &page);
-		}
+		rc = reserve(node, offset / KL_PAGE_BYTES, (end + KL_PAGE_BYTES - 1) / KL_PAGE_BYTES);
 		if (rc == 0 && mode == 0)
 			vn->size = KL_MAX(vn->size, end);
 	} else {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Descriptors and credentials as ancillary data: cmsg(3), unix(7). */
+/*
+ * Descriptors and credentials as ancillary data: cmsg(3), unix(7). Limit: sockets that lie in each other's queues and are open
+ * nowhere else are not collected.
+ */
 #include <kl/heap.h>
 #include <kl/string.h>
 
