@@ -16,7 +16,9 @@ PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.c"))
 COMPILERS = {
     # The programs make mistakes on purpose; both compilers would warn of them.
     "glibc": ["gcc", "-w", "-O1", "-pthread"],
-    "musl": ["musl-gcc", "-w", "-O1", "-static"],
+    "glibc static-pie": ["gcc", "-w", "-O1", "-pthread", "-static-pie"],
+    "musl": ["musl-gcc", "-w", "-O1"],
+    "musl static": ["musl-gcc", "-w", "-O1", "-static"],
 }
 LIMIT_SECONDS = {"linux": 30, "monitor": 60, "qemu": 120}
 ENVIRONMENT = {"PATH": "/bin", "KEY": "value"}
@@ -35,7 +37,7 @@ def binary(
 ) -> Path:
     """Return the compiled program."""
     source: Path = request.param
-    out = tmp_path_factory.mktemp(libc) / source.stem
+    out = tmp_path_factory.mktemp(libc.replace(" ", "-")) / source.stem
     command = [*COMPILERS[libc], "-o", str(out), str(source)]
     subprocess.run(command, check=True, timeout=60)
     return out
