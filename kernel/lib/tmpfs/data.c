@@ -147,6 +147,13 @@ static kl_ssize file_write(struct kl_file *file, struct kl_iter *it, int64_t *po
 		*pos = (int64_t)node->vn.size;
 	if (it->left == 0)
 		return 0;
+	if ((node->seals & F_SEAL_WRITE) != 0)
+		return -EPERM;
+	if ((node->seals & F_SEAL_GROW) != 0) {
+		limit = KL_MIN(limit, node->vn.size);
+		if ((uint64_t)*pos >= limit)
+			return -EPERM;
+	}
 	if ((uint64_t)*pos >= limit)
 		return -EFBIG;
 	done = write_pages(node, it, pos, limit);
@@ -186,6 +193,8 @@ static int file_page(struct kl_file *file, uint64_t index, bool shared_write, kl
 
 	if (index >= SIZE_MAX_BYTES / KL_PAGE_BYTES || pos >= node->vn.size)
 		return -EFAULT;
+	if (shared_write && (node->seals & F_SEAL_WRITE) != 0)
+		return -EPERM;
 	page = kl_pagemap_find(&node->pages, index);
 	if (page == KL_PHYS_NONE && !shared_write && pos < node->lower.data_bytes &&
 		KL_MIN(pos + KL_PAGE_BYTES, node->vn.size) <= node->lower.size) {
@@ -236,6 +245,9 @@ int kl_tmpfs_set_size(struct kl_vnode *vn, uint64_t size)
 
 	if (size > SIZE_MAX_BYTES)
 		return -EFBIG;
+	if ((size < vn->size && (node->seals & F_SEAL_SHRINK) != 0) ||
+		(size > vn->size && (node->seals & F_SEAL_GROW) != 0))
+		return -EPERM;
 	if (size < vn->size) {
 		/* What follows in the last page must read as zeros when the file grows again. A cut lower part ends with a page. */
 		if (size % KL_PAGE_BYTES != 0) {
@@ -300,6 +312,9 @@ int kl_tmpfs_allocate(struct kl_vnode *vn, int mode, uint64_t offset, uint64_t b
 
 	if (end > SIZE_MAX_BYTES)
 		return -EFBIG;
+	if ((mode & FALLOC_FL_PUNCH_HOLE) != 0 ? (node->seals & F_SEAL_WRITE) != 0
+					       : end > vn->size && (node->seals & F_SEAL_GROW) != 0)
+		return -EPERM;
 	if (mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) {
 		rc = punch(node, offset, KL_MIN(end, KL_ALIGN_UP(vn->size, KL_PAGE_BYTES)));
 	} else if ((mode & ~FALLOC_FL_KEEP_SIZE) == 0) {

@@ -178,6 +178,7 @@ int kl_tmpfs_create(const char *options, uint32_t mode, const struct kl_lower *l
 const struct kl_vnode_ops kl_tmpfs_file_ops = {
 	.set_size = kl_tmpfs_set_size,
 	.allocate = kl_tmpfs_allocate,
+	.seals = kl_tmpfs_seals,
 	.free = kl_tmpfs_node_free,
 	.file_ops = &kl_tmpfs_file_fops,
 };

@@ -36,6 +36,8 @@ struct kl_tmpfs_node {
 	uint64_t lower_id;
 	struct kl_list shared;
 	bool has_lower, own_target;
+	bool sealable;  /* made by memfd_create(2) */
+	uint32_t seals; /* F_SEAL_* */
 };
 
 static inline struct kl_tmpfs *kl_tmpfs_of(const struct kl_vnode *vn)
@@ -58,5 +60,8 @@ int kl_tmpfs_node_lower(struct kl_tmpfs *fs, uint64_t id, struct kl_tmpfs_node *
 void kl_tmpfs_node_free(struct kl_vnode *vn);
 int kl_tmpfs_set_size(struct kl_vnode *vn, uint64_t size);
 int kl_tmpfs_allocate(struct kl_vnode *vn, int mode, uint64_t offset, uint64_t bytes);
+long kl_tmpfs_seals(struct kl_vnode *vn, int64_t add);
+
+long kl_sys_memfd_create(kl_uaddr name, unsigned flags);
 
 #endif

@@ -221,6 +221,13 @@ static long control(struct kl_file *file, int fd, int cmd, uint64_t arg)
 		return kl_vfs_hooks.pipe_size != NULL
 			? kl_vfs_hooks.pipe_size(file, cmd == F_SETPIPE_SZ ? (int64_t)arg : -1)
 			: -EBADF;
+	case F_ADD_SEALS:
+	case F_GET_SEALS:
+		if (file->vnode == NULL || file->vnode->ops->seals == NULL)
+			return -EINVAL;
+		if (cmd == F_ADD_SEALS && !kl_file_writable(file))
+			return -EPERM;
+		return file->vnode->ops->seals(file->vnode, cmd == F_ADD_SEALS ? (int64_t)(uint32_t)arg : -1);
 	case F_GETLEASE: return F_UNLCK;
 	default: return -EINVAL;
 	}

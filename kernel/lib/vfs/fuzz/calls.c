@@ -25,7 +25,8 @@ static uint8_t byte(struct source *s)
 
 static uint64_t number(struct source *s)
 {
-	static const uint64_t special[] = {0, 1, 4095, 4096, 4097, 8191, 65536, 1ull << 31, 1ull << 46, INT64_MAX, UINT64_MAX};
+	static const uint64_t special[] = {
+		0, 1, 4095, 4096, 4097, 8191, 65536, 1ull << 31, 1ull << 46, INT64_MAX, UINT64_MAX};
 	uint8_t b = byte(s);
 
 	return b < KL_ARRAY_LEN(special) ? special[b] : b < 128 ? b : (uint64_t)(b << 8 | byte(s));

@@ -48,6 +48,7 @@ struct kl_vnode_ops {
 	/* Files. */
 	int (*set_size)(struct kl_vnode *node, uint64_t size);
 	int (*allocate)(struct kl_vnode *node, int mode, uint64_t offset, uint64_t bytes); /* fallocate(2) */
+	long (*seals)(struct kl_vnode *node, int64_t add); /* F_ADD_SEALS; F_GET_SEALS when negative */
 	int (*open)(struct kl_file *file);     /* file->ops is already file_ops; may change it and set priv */
 	void (*update)(struct kl_vnode *node); /* brings the node's attributes up to date */
 	void (*free)(struct kl_vnode *node);   /* the last reference went */
