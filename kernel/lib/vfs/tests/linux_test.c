@@ -329,25 +329,13 @@ static void step_once(unsigned step)
 	}
 }
 
+/* A file system of the same kind over /tmp, in a name space of mounts of our own: nobody else sees it, and it goes with us. */
 static bool new_root(void)
 {
-	char text[] = "/dev/shm/kl-vfs-XXXXXX", fallback[] = "/tmp/kl-vfs-XXXXXX";
-	char *folder = mkdtemp(text);
-
-	if (folder == NULL)
-		folder = mkdtemp(fallback);
-	CHECK(folder != NULL);
-	if (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) {
-		/* A file system of the same kind, seen by nobody else, gone with this process. */
-		if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-			mount("none", folder, "tmpfs", 0, "mode=755") != 0 || chroot(folder) != 0 || chdir("/") != 0) {
-			rmdir(folder);
-			return false;
-		}
-		return true;
-	}
-	rmdir(folder);
-	return false;
+	if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
+		return false;
+	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+		mount("none", "/tmp", "tmpfs", 0, "mode=755") == 0 && chroot("/tmp") == 0 && chdir("/") == 0;
 }
 
 /* The leak checker needs /proc, which is out of sight after chroot(2). */
