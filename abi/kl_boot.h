@@ -72,7 +72,9 @@ struct kl_shared {
 	uint32_t pending;   /* monitor or stub: set when a tick could not be delivered; guest: cleared when it has looked */
 	uint32_t running;   /* guest: 0 while it is in KL_REG_WAIT */
 	uint64_t wait_ns;   /* guest, before KL_REG_WAIT: the longest wait, relative */
-	uint64_t stats[32]; /* guest: counters for the control socket; meaning given by enum kl_stat */
+	uint32_t stop_signal;   /* monitor: a signal for the program, with pending set; guest: cleared when it has sent it */
+	uint32_t takes_signals; /* guest: 1 when it looks at stop_signal */
+	uint64_t stats[31]; /* guest: counters for the control socket; meaning given by enum kl_stat */
 };
 
 #define KL_VIRTIO_SETUP_QUEUES 4

@@ -43,6 +43,8 @@ static struct rule rules[] = {
 	{SYS_poll, ANY, 0},                  /* is standard input or output ready? */
 	{SYS_read, ANY, 0},                  /* reset the eventfd that ended a wait */
 	{SYS_timer_settime, ANY, 0},         /* ticks on and off */
+	{SYS_setitimer, ANY, 0},             /* the time that the program has to end (alarm) */
+	{SYS_alarm, ANY, 0},                 /* the same, where the C library uses it */
 	{SYS_rt_sigreturn, ANY, 0},          /* back from a tick's or kick's handler */
 	{SYS_clock_gettime, ANY, 0},         /* where the vDSO has no clock */
 	{SYS_getrandom, ANY, 0},             /* virtio-rng */

@@ -15,6 +15,8 @@
 
 /* A wait of more than a century is one without end; it keeps sums of nanoseconds from overflowing. */
 #define LONGEST_WAIT_NS (1ull << 62)
+#define GRACE_SECONDS 10 /* as docker stop has it */
+#define SAME_REQUEST_NS 300000000ull
 #define ASK_SECONDS 5 /* far more than a busy host takes to run a thread */
 
 #ifndef sigev_notify_thread_id
@@ -24,14 +26,35 @@
 /* The root that signal handlers start from; set once. */
 static struct kl_vcpu *signalled;
 
+/*
+ * A request to stop goes to the guest's program first, which may end as it likes. A second request, or no end in time, ends the
+ * VM. A terminal and whoever waits for us may both pass on the same Ctrl-C: what comes at once counts once.
+ */
+static void on_stop(int number)
+{
+	uint64_t now_ns = kl_call_now_ns();
+
+	if (signalled->stop_signal)
+		_exit(128 + number); /* asked once more: do not wait for anything */
+	if (signalled->passed_signal && number != SIGALRM && now_ns - signalled->passed_ns < SAME_REQUEST_NS)
+		return;
+	if (!signalled->passed_signal && __atomic_load_n(&signalled->shared->takes_signals, __ATOMIC_RELAXED)) {
+		signalled->passed_signal = number;
+		signalled->passed_ns = now_ns;
+		__atomic_store_n(&signalled->shared->stop_signal, (uint32_t)number, __ATOMIC_RELAXED);
+		signalled->tick_due = 1;
+		alarm(GRACE_SECONDS);
+	} else {
+		signalled->stop_signal = signalled->passed_signal ? signalled->passed_signal : number;
+	}
+	kl_call_raise(&signalled->call);
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
 	(void)context;
 	if (number != KICK_SIGNAL) {
-		if (signalled->stop_signal)
-			_exit(128 + number); /* asked twice: do not wait for anything */
-		signalled->stop_signal = number;
-		kl_call_raise(&signalled->call);
+		on_stop(number);
 	} else if (info->si_code == SI_TIMER) {
 		signalled->tick_due = 1;
 	} else {
@@ -60,7 +83,7 @@ static int set_signals(void)
 	/* No handler is interrupted by another one. */
 	sigaddset(&action.sa_mask, KICK_SIGNAL);
 	if (sigaction(KICK_SIGNAL, &action, NULL) || sigaction(SIGTERM, &action, NULL) ||
-		sigaction(SIGINT, &action, NULL) || sigaction(SIGHUP, &action, NULL) ||
+		sigaction(SIGINT, &action, NULL) || sigaction(SIGHUP, &action, NULL) || sigaction(SIGALRM, &action, NULL) ||
 		sigaction(SIGBUS, &bus_error, NULL) || sigaction(SIGPIPE, &ignore, NULL))
 		return -errno;
 	return 0;

@@ -29,6 +29,11 @@ STATUS = r"""
 #include <string.h>
 #include <signal.h>
 #include <unistd.h>
+static void on_term(int number)
+{
+	(void)number;
+	_exit(write(1, "bye\\n", 4) == 4 ? 7 : 1);
+}
 __attribute__((noinline)) static int deeper(volatile int *p) { return *p + 1; }
 int main(int argc, char **argv)
 {
@@ -54,6 +59,15 @@ int main(int argc, char **argv)
 		while ((count = read(0, buffer, sizeof buffer)) > 0)
 			if (write(1, buffer, count) != count)
 				return 1;
+	}
+	if (!strcmp(what, "graceful"))
+		signal(SIGTERM, on_term);
+	if (!strcmp(what, "stubborn"))
+		signal(SIGTERM, SIG_IGN);
+	if (!strcmp(what, "graceful") || !strcmp(what, "stubborn")) {
+		puts("up");
+		fflush(stdout);
+		sleep(60);
 	}
 	if (!strcmp(what, "sleep")) {
 		puts("up");
@@ -147,6 +161,34 @@ def test_ctrl_c_stops_the_guest_and_leaves_nothing(
         assert process.wait(10) == 130
     assert json.loads(cli("ps", "-a", "--json").stdout) == []
     assert not Path(f"/proc/{instance['pid']}").exists()
+
+
+def test_stop_lets_the_program_end_by_itself(status_image: Path, runner: str) -> None:
+    if runner == "qemu":
+        pytest.skip("QEMU ends at a signal: no way to pass one on to the guest's program yet")
+    command = [sys.executable, "-m", "kernlet.cli", "run", "--runner", runner, str(status_image)]
+    with subprocess.Popen([*command, "--", "graceful"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == b"bye\n"
+        assert process.wait(10) == 7
+
+
+def test_a_second_request_stops_a_program_that_does_not_listen(
+    status_image: Path, runner: str
+) -> None:
+    if runner == "qemu":
+        pytest.skip("QEMU ends at the first signal")
+    command = [sys.executable, "-m", "kernlet.cli", "run", "--runner", runner, str(status_image)]
+    with subprocess.Popen([*command, "--", "stubborn"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 143
 
 
 def test_ctrl_c_on_a_terminal_stops_the_guest(status_image: Path, runner: str) -> None:

@@ -101,7 +101,7 @@ def test_memory_that_is_not_there(vm: Vm, arguments: dict[str, int]) -> None:
 def test_stats_count_devices(vm: Vm) -> None:
     stats = vm.control("stats")
     assert [device["name"] for device in stats["devices"]] == ["console", "console-stderr", "rng"]
-    assert len(stats["guest"]) == 32
+    assert len(stats["guest"]) == 31
 
 
 def test_stop_ends_the_vm_and_removes_the_socket(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ __attribute__((optimize("no-stack-protector"))) void kl_boot_main(const struct k
 	if (r < 0)
 		kl_panic("platform %s failed to start: error %d", kl_platform->name, -r);
 	run_init(KL_INIT_DEVICE, KL_INIT_LATE);
+	kl_shared.takes_signals = 1;
 	for (;;)
 		kl_block(KL_FOREVER, false);
 }

@@ -9,6 +9,7 @@
 #include <kl/clock.h>
 #include <kl/entry.h>
 #include <kl/platform.h>
+#include <kl/process.h>
 #include <kl/sched.h>
 #include <kl/signal.h>
 
@@ -37,6 +38,10 @@ bool kl_poll(void)
 	if (sched.polling)
 		return false;
 	sched.polling = true;
+	if (KL_UNLIKELY(kl_shared.stop_signal != 0)) {
+		kl_signal_send(&kl_process_init_data, (int)kl_shared.stop_signal, NULL);
+		kl_shared.stop_signal = 0;
+	}
 	kl_timers_run();
 	KL_LIST_FOR(link, &sched.pollers)
 	{
