@@ -32,7 +32,7 @@ STATUS = r"""
 static void on_term(int number)
 {
 	(void)number;
-	_exit(write(1, "bye\\n", 4) == 4 ? 7 : 1);
+	_exit(write(1, "bye\n", 4) == 4 ? 7 : 1);
 }
 __attribute__((noinline)) static int deeper(volatile int *p) { return *p + 1; }
 int main(int argc, char **argv)
