@@ -58,13 +58,14 @@ _GROUPS = (
 )
 
 _HOSTS = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-# The resolver of user-mode networks (passt and QEMU as kernlet starts them); a lease or an option may replace it.
-_RESOLVER = "nameserver 10.0.2.3\n"
 _SERVICES = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n"
 
 
 def add_base(entries: EntrySet) -> None:
-    """Put in the usual directories and a minimal /etc; what is there already stays."""
+    """Put in the usual directories and a minimal /etc; what is there already stays.
+
+    There is no /etc/resolv.conf: the library OS makes one of the name servers that it is given.
+    """
     for path in ("/dev", "/proc", "/sys", "/run", "/etc", "/var/log", "/var/lib", "/var/cache"):
         if path not in entries:
             entries.directory(path)
@@ -81,7 +82,6 @@ def add_base(entries: EntrySet) -> None:
         ("/etc/passwd", users),
         ("/etc/group", groups),
         ("/etc/hosts", _HOSTS),
-        ("/etc/resolv.conf", _RESOLVER),
         ("/etc/nsswitch.conf", _SERVICES),
     ):
         if path not in entries:
