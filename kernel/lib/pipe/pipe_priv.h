@@ -30,9 +30,10 @@ static inline size_t kl_pipe_used(const struct kl_pipe *p)
 {
 	return p->tail - p->head;
 }
+/* A page that is read only in part keeps its slot, as on Linux: what follows the last slot would otherwise go away with it. */
 static inline size_t kl_pipe_room(const struct kl_pipe *p)
 {
-	return p->slots * KL_PAGE_BYTES - (p->tail - p->head);
+	return p->slots * KL_PAGE_BYTES - (p->tail - KL_ALIGN_DOWN(p->head, KL_PAGE_BYTES));
 }
 
 extern const struct kl_file_ops kl_pipe_file_ops;

@@ -39,6 +39,17 @@ static void pipes(void)
 	SHOW(write(p[1], "x", 1));
 	SHOW(poll_one(p[1], POLLOUT, 0));
 	SHOW(read(p[0], big, sizeof(big)));
+	/* a full pipe of which a part of a page is read */
+	SHOW(write(p[1], big, 65536));
+	SHOW(read(p[0], big, 100));
+	SHOW(write(p[1], "x", 1));
+	SHOW(poll_one(p[1], POLLOUT, 0));
+	SHOW(read(p[0], big, 3996));
+	memset(big, 'y', 4096);
+	SHOW(write(p[1], big, 4096));
+	SHOW(read(p[0], big, 61440));
+	SHOW(read(p[0], big, sizeof(big)));
+	HOLDS(big[0] == 'y' && big[4095] == 'y');
 	SHOW(fcntl(p[1], F_GETPIPE_SZ));
 	SHOW(lseek(p[0], 0, SEEK_SET));
 	SHOW(read(p[1], buf, 1));
