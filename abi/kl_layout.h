@@ -46,12 +46,12 @@
 #define KL_USER_TOP_VA 0x7ffffffff000
 
 /* The first pages of the image; every image has the same ones at the same place. */
-#define KL_STUB_PA 0x100000      /* ring-0 text: gates, LSTAR entry, services */
-#define KL_GATE_PA 0x101000      /* CPL 3 entries at fixed offsets, then struct kl_image_header */
-#define KL_TABLE_PA 0x102000     /* IDT, GDT, TSS with its I/O bitmap */
+#define KL_STUB_PA 0x100000       /* ring-0 text: gates, LSTAR entry, services */
+#define KL_GATE_PA 0x101000       /* CPL 3 entries at fixed offsets, then struct kl_image_header */
+#define KL_TABLE_PA 0x102000      /* IDT, GDT, TSS with its I/O bitmap */
 #define KL_TRAP_STACK_PA 0x103000 /* ring-0 stack of exceptions (TSS.RSP0); its page is readable at CPL 3 */
 #define KL_IRQ_STACK_PA 0x104000  /* ring-0 stack of interrupts (TSS.IST1) */
-#define KL_KERNEL_PA 0x105000    /* the library OS proper */
+#define KL_KERNEL_PA 0x105000     /* the library OS proper */
 
 /* KL_GATE_PA: where rewritten code jumps. rcx = return address, the rest as for the syscall instruction. */
 #define KL_GATE_SYSCALL_VA 0x100000101000
@@ -77,8 +77,8 @@
 
 /* The monitor's registers: 32-bit writes at KL_MONITOR_PA + offset. */
 #define KL_MONITOR_PA 0xd0000000
-#define KL_REG_WAIT 0x00     /* block until a device has news or kl_shared.wait_ns has passed; notifies network queues */
-#define KL_REG_EXIT 0x04     /* end the VM; value: exit status, 0 to 255 */
+#define KL_REG_WAIT 0x00 /* block until a device has news or kl_shared.wait_ns has passed; notifies network queues */
+#define KL_REG_EXIT 0x04 /* end the VM; value: exit status, 0 to 255 */
 #define KL_REG_ACTIVATE 0x08 /* take over value entries of kl_virtio_setup[]; each entry's result is filled in */
 #define KL_REG_LOG 0x0c      /* value bytes of text lie in the log buffer */
 /* virtio-mmio windows (VIRTIO 1.2, section 4.2, version 2), 4 KiB apart. */

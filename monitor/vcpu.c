@@ -83,8 +83,9 @@ static int set_signals(void)
 	/* No handler is interrupted by another one. */
 	sigaddset(&action.sa_mask, KICK_SIGNAL);
 	if (sigaction(KICK_SIGNAL, &action, NULL) || sigaction(SIGTERM, &action, NULL) ||
-		sigaction(SIGINT, &action, NULL) || sigaction(SIGHUP, &action, NULL) || sigaction(SIGALRM, &action, NULL) ||
-		sigaction(SIGBUS, &bus_error, NULL) || sigaction(SIGPIPE, &ignore, NULL))
+		sigaction(SIGINT, &action, NULL) || sigaction(SIGHUP, &action, NULL) ||
+		sigaction(SIGALRM, &action, NULL) || sigaction(SIGBUS, &bus_error, NULL) ||
+		sigaction(SIGPIPE, &ignore, NULL))
 		return -errno;
 	return 0;
 }

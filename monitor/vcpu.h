@@ -43,9 +43,9 @@ struct kl_vcpu {
 	/* Set by signal handlers. */
 	volatile sig_atomic_t tick_due;
 	volatile sig_atomic_t kicked; /* the control socket wants something */
-	volatile int stop_signal;   /* end the VM */
-	volatile int passed_signal; /* handed to the guest's program */
-	uint64_t passed_ns;         /* when (CLOCK_MONOTONIC) */
+	volatile int stop_signal;     /* end the VM */
+	volatile int passed_signal;   /* handed to the guest's program */
+	uint64_t passed_ns;           /* when (CLOCK_MONOTONIC) */
 
 	/* Between the control socket and the processor's thread. */
 	pthread_mutex_t lock;

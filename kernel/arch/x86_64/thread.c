@@ -129,7 +129,7 @@ uint64_t kl_arch_thread_stack(uint64_t kstack_top, const struct kl_regs *regs, v
 	/* As kl_arch_switch() pops them. */
 	struct {
 		uint64_t r15, r14, r13, r12, rbp, rbx, rip;
-	} *first;
+	} * first;
 
 	if (regs != NULL)
 		*(struct kl_regs *)(kstack_top - sizeof(*regs)) = *regs;

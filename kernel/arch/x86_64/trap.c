@@ -48,30 +48,19 @@ static void page_fault(struct kl_regs *regs)
 static void exception(struct kl_regs *regs, unsigned vector)
 {
 	switch (vector) {
-	case VECTOR_DIVIDE:
-		kl_signal_fault(SIGFPE, FPE_INTDIV, regs->rip);
-		break;
+	case VECTOR_DIVIDE: kl_signal_fault(SIGFPE, FPE_INTDIV, regs->rip); break;
 	case VECTOR_X87:
-	case VECTOR_SIMD:
-		kl_signal_fault(SIGFPE, FPE_FLTINV, regs->rip);
-		break;
+	case VECTOR_SIMD: kl_signal_fault(SIGFPE, FPE_FLTINV, regs->rip); break;
 	case VECTOR_DEBUG:
 		regs->rflags &= ~0x100ull;
 		kl_signal_fault(SIGTRAP, TRAP_TRACE, regs->rip);
 		break;
-	case VECTOR_BREAKPOINT:
-		kl_signal_fault(SIGTRAP, SI_KERNEL, 0);
-		break;
-	case VECTOR_UNDEFINED:
-		kl_signal_fault(SIGILL, ILL_ILLOPN, regs->rip);
-		break;
-	case VECTOR_ALIGNMENT:
-		kl_signal_fault(SIGBUS, BUS_ADRALN, 0);
-		break;
+	case VECTOR_BREAKPOINT: kl_signal_fault(SIGTRAP, SI_KERNEL, 0); break;
+	case VECTOR_UNDEFINED: kl_signal_fault(SIGILL, ILL_ILLOPN, regs->rip); break;
+	case VECTOR_ALIGNMENT: kl_signal_fault(SIGBUS, BUS_ADRALN, 0); break;
 	case VECTOR_OVERFLOW:
 	case VECTOR_BOUND:
-	default:
-		kl_signal_fault(SIGSEGV, SI_KERNEL, 0);
+	default: kl_signal_fault(SIGSEGV, SI_KERNEL, 0);
 	}
 }
 
@@ -101,7 +90,7 @@ void kl_trap_kernel(struct kl_regs *regs)
 	int code;
 
 	if (vector == VECTOR_PAGE && kl_aspace_current != NULL &&
-	    kl_aspace_fault(kl_aspace_current, regs->cr2, (unsigned)regs->error, &code) == 0)
+		kl_aspace_fault(kl_aspace_current, regs->cr2, (unsigned)regs->error, &code) == 0)
 		return;
 	if (kl_extable_fixup(regs))
 		return;
@@ -113,7 +102,7 @@ void kl_trap_kernel(struct kl_regs *regs)
 void kl_trap_stack_lost(struct kl_regs *regs)
 {
 	kl_error("exception %lu with the stack pointer at %#lx, kernel stack at %#lx", regs->vector & 0xff, regs->rsp,
-		 kl_current == NULL ? 0 : kl_current->kstack_va);
+		kl_current == NULL ? 0 : kl_current->kstack_va);
 	kl_regs_log(regs);
 	kl_panic("kernel stack overflow, or a fault before there is a thread");
 }

@@ -13,7 +13,7 @@ void kl_arch_tlb_flush_page(uint64_t va); /* invlpg */
 void kl_arch_tlb_flush_all(void);         /* reload CR3 */
 void kl_arch_set_tables(kl_phys root);    /* load CR3 */
 void kl_arch_boot_tables(kl_phys root);   /* at boot: those that are loaded already */
-void kl_arch_halt(void);                  /* sti; hlt; returns at once if kl_shared.pending is set; not on the monitor */
+void kl_arch_halt(void); /* sti; hlt; returns at once if kl_shared.pending is set; not on the monitor */
 
 /* Saves the callee-saved registers on the stack, its pointer to *save_ksp, and goes on from load_ksp. */
 void kl_arch_switch(uint64_t *save_ksp, uint64_t load_ksp);

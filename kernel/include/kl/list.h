@@ -9,7 +9,10 @@ struct kl_list {
 	struct kl_list *next, *prev;
 };
 
-#define KL_LIST_INIT(head) {&(head), &(head)}
+#define KL_LIST_INIT(head)                                                                                             \
+	{                                                                                                              \
+		&(head), &(head)                                                                                       \
+	}
 
 static inline void kl_list_init(struct kl_list *head)
 {
@@ -71,6 +74,6 @@ static inline struct kl_list *kl_list_pop_front(struct kl_list *head)
 /* The body may remove pos. */
 #define KL_LIST_FOR_SAFE(pos, head)                                                                                    \
 	for (struct kl_list *pos = (head)->next, *pos##_next = pos->next; pos != (head);                               \
-	     pos = pos##_next, pos##_next = pos->next)
+		pos = pos##_next, pos##_next = pos->next)
 
 #endif

@@ -11,7 +11,7 @@
 struct kl_regs {
 	uint64_t r15, r14, r13, r12, rbp, rbx;
 	uint64_t r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
-	uint64_t orig_rax; /* system call number; KL_REGS_TRAP when it was not one */
+	uint64_t orig_rax;           /* system call number; KL_REGS_TRAP when it was not one */
 	uint64_t vector, error, cr2; /* of an exception */
 	uint64_t rip, cs, rflags, rsp, ss;
 };

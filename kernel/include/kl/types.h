@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef int64_t kl_ssize; /* a count of bytes, or -errno */
+typedef int64_t kl_ssize;  /* a count of bytes, or -errno */
 typedef uint64_t kl_uaddr; /* an address in the program's memory; only kl/uaccess.h reads or writes there */
 typedef uint64_t kl_phys;  /* a guest-physical address */
 
@@ -27,9 +27,9 @@ typedef uint64_t kl_phys;  /* a guest-physical address */
 		a_##n op b_##n ? a_##n : b_##n;                                                                        \
 	})
 /* to: a power of two */
-#define KL_ALIGN_UP(x, to) (((x) + (__typeof__(x))((to) - 1)) & ~(__typeof__(x))((to) - 1))
-#define KL_ALIGN_DOWN(x, to) ((x) & ~(__typeof__(x))((to) - 1))
-#define KL_CONTAINER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define KL_ALIGN_UP(x, to) (((x) + (__typeof__(x))((to)-1)) & ~(__typeof__(x))((to)-1))
+#define KL_ALIGN_DOWN(x, to) ((x) & ~(__typeof__(x))((to)-1))
+#define KL_CONTAINER(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define KL_LIKELY(x) __builtin_expect(!!(x), 1)
 #define KL_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define KL_NORETURN __attribute__((noreturn))

@@ -143,8 +143,8 @@ int kl_vsnprintf(char *buf, size_t size, const char *fmt, va_list args)
 			s = va_arg(args, const char *);
 			if (s == NULL)
 				s = "(null)";
-			put_text(&o, &spec, s,
-				 (int)strnlen(s, spec.precision < 0 ? INT32_MAX : (size_t)spec.precision));
+			put_text(
+				&o, &spec, s, (int)strnlen(s, spec.precision < 0 ? INT32_MAX : (size_t)spec.precision));
 			break;
 		case 'c':
 			c = (char)va_arg(args, int);
@@ -173,9 +173,7 @@ int kl_vsnprintf(char *buf, size_t size, const char *fmt, va_list args)
 			value = bytes == 8 ? va_arg(args, unsigned long) : va_arg(args, unsigned);
 			put_number(&o, &spec, narrow(value, bytes, false), false);
 			break;
-		case '%':
-			put(&o, '%');
-			break;
+		case '%': put(&o, '%'); break;
 		default: /* a bug of the caller's that the compiler would have found */
 			put(&o, '?');
 			if (*fmt == '\0')

@@ -13,7 +13,7 @@
 static struct {
 	uint64_t tsc_start; /* the monotonic clock's zero */
 	uint64_t mult;
-	uint64_t wall_ns;   /* CLOCK_REALTIME at the monotonic clock's zero */
+	uint64_t wall_ns; /* CLOCK_REALTIME at the monotonic clock's zero */
 } clock;
 
 int kl_clock_init(void);

@@ -22,7 +22,7 @@ static void ether_input(struct kl_netif *nif, struct kl_pbuf *frame)
 	 * not yet heard from us, at the other end of a link with two ends.
 	 */
 	if ((header->dst[0] & 1) == 0 && memcmp(header->dst, nif->mac, sizeof(nif->mac)) != 0 &&
-	    memcmp(header->dst, nowhere, sizeof(nowhere)) != 0) {
+		memcmp(header->dst, nowhere, sizeof(nowhere)) != 0) {
 		nif->rx_dropped++;
 		kl_pbuf_put(frame);
 		return;

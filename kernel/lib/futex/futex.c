@@ -78,8 +78,7 @@ unsigned kl_futex_wake(kl_uaddr addr, unsigned n)
 
 static long futex_wait(kl_uaddr addr, uint32_t expected, uint64_t deadline_ns, uint32_t bitset)
 {
-	struct waiter w = {
-		.thread = kl_current, .aspace = kl_aspace_current, .addr = addr, .bitset = bitset};
+	struct waiter w = {.thread = kl_current, .aspace = kl_aspace_current, .addr = addr, .bitset = bitset};
 	uint32_t word;
 	int r;
 
@@ -219,15 +218,12 @@ long kl_sys_futex(kl_uaddr addr, int op, uint32_t val, kl_uaddr timeout, kl_uadd
 		if (addr % sizeof(uint32_t) != 0 || (cmd == FUTEX_WAKE_BITSET && val3 == 0))
 			return -EINVAL;
 		return wake_bitset(addr, val, cmd == FUTEX_WAKE ? FUTEX_BITSET_MATCH_ANY : val3);
-	case FUTEX_REQUEUE:
-		return futex_requeue(addr, val, (unsigned)timeout, addr2, NULL);
-	case FUTEX_CMP_REQUEUE:
-		return futex_requeue(addr, val, (unsigned)timeout, addr2, &val3);
+	case FUTEX_REQUEUE: return futex_requeue(addr, val, (unsigned)timeout, addr2, NULL);
+	case FUTEX_CMP_REQUEUE: return futex_requeue(addr, val, (unsigned)timeout, addr2, &val3);
 	case FUTEX_WAKE_OP:
 		if (addr % sizeof(uint32_t) != 0)
 			return -EINVAL;
 		return futex_wake_op(addr, val, (unsigned)timeout, addr2, val3);
-	default:
-		return -ENOSYS;
+	default: return -ENOSYS;
 	}
 }

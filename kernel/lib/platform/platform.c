@@ -16,7 +16,7 @@ int kl_platform_select(const struct kl_boot_info *record)
 		return -EINVAL;
 	kl_boot = *record;
 	if (kl_boot.devices_count > KL_VIRTIO_MAX || kl_boot.cmdline_bytes >= KL_CMDLINE_BYTES ||
-	    kl_boot.free_start_pa > kl_boot.ram_end_pa)
+		kl_boot.free_start_pa > kl_boot.ram_end_pa)
 		return -EINVAL;
 	if (kl_boot.platform == KL_PLATFORM_MONITOR)
 		kl_platform = &kl_platform_monitor;

@@ -16,7 +16,7 @@
 
 static struct {
 	uint64_t next_slot_va; /* never used yet */
-	uint64_t free_va;      /* stack that can be used again, still mapped; its top word names the next one; 0: none */
+	uint64_t free_va; /* stack that can be used again, still mapped; its top word names the next one; 0: none */
 	struct kl_list dead;
 	int next_tid;
 } threads = {

@@ -257,11 +257,12 @@ long kl_sys_sigaltstack(kl_uaddr new, kl_uaddr old)
 {
 	struct kl_thread_signals *ts = &kl_current->sig;
 	bool on = on_altstack_now(ts);
-	stack_t stack, before = {
-		.ss_sp = (void *)ts->altstack,
-		.ss_size = ts->altstack_bytes,
-		.ss_flags = ts->altstack_bytes == 0 ? SS_DISABLE : (on ? SS_ONSTACK : ts->altstack_flags),
-	};
+	stack_t stack,
+		before = {
+			.ss_sp = (void *)ts->altstack,
+			.ss_size = ts->altstack_bytes,
+			.ss_flags = ts->altstack_bytes == 0 ? SS_DISABLE : (on ? SS_ONSTACK : ts->altstack_flags),
+		};
 
 	if (new != 0) {
 		if (KL_GET_USER(stack, new) < 0)

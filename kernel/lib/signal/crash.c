@@ -14,8 +14,22 @@
 #define LINE_BYTES 256
 
 static const char names[][8] = {
-	"",	"SIGHUP",  "SIGINT",  "SIGQUIT", "SIGILL",  "SIGTRAP", "SIGABRT", "SIGBUS",
-	"SIGFPE", "SIGKILL", "SIGUSR1", "SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM",
+	"",
+	"SIGHUP",
+	"SIGINT",
+	"SIGQUIT",
+	"SIGILL",
+	"SIGTRAP",
+	"SIGABRT",
+	"SIGBUS",
+	"SIGFPE",
+	"SIGKILL",
+	"SIGUSR1",
+	"SIGSEGV",
+	"SIGUSR2",
+	"SIGPIPE",
+	"SIGALRM",
+	"SIGTERM",
 };
 
 const char *kl_signal_name(int sig)
@@ -101,7 +115,8 @@ static const char *reason(int sig, int code)
 void signal_report_crash(const struct kl_regs *regs, int sig, const siginfo_t *info)
 {
 	line("%s%s, address %#lx, in %s (thread %d)", kl_signal_name(sig), reason(sig, info->si_code),
-	     (unsigned long)info->si_addr, kl_current->comm[0] != '\0' ? kl_current->comm : "program", kl_current->tid);
+		(unsigned long)info->si_addr, kl_current->comm[0] != '\0' ? kl_current->comm : "program",
+		kl_current->tid);
 	backtrace(regs);
 	line("rip %016lx  rsp %016lx  rbp %016lx  flags %08lx", regs->rip, regs->rsp, regs->rbp, regs->rflags);
 	line("rax %016lx  rbx %016lx  rcx %016lx  rdx %016lx", regs->rax, regs->rbx, regs->rcx, regs->rdx);

@@ -43,12 +43,9 @@ static bool restartable(const struct kl_regs *regs)
 	case __NR_splice:
 	case __NR_flock:
 	case __NR_fcntl:
-	case __NR_getrandom:
-		return true;
-	case __NR_futex:
-		return regs->r10 == 0; /* without a time-out */
-	default:
-		return false;
+	case __NR_getrandom: return true;
+	case __NR_futex: return regs->r10 == 0; /* without a time-out */
+	default: return false;
 	}
 }
 
@@ -60,14 +57,10 @@ static bool interrupted(const struct kl_regs *regs)
 static void run_default(const struct kl_regs *regs, int sig, const siginfo_t *info)
 {
 	switch (signal_default(sig)) {
-	case DEFAULT_CORE:
-		signal_report_crash(regs, sig, info);
-		kl_process_exit(STATUS_SIGNAL + sig);
-	case DEFAULT_TERMINATE:
-		kl_process_exit(STATUS_SIGNAL + sig);
+	case DEFAULT_CORE: signal_report_crash(regs, sig, info); kl_process_exit(STATUS_SIGNAL + sig);
+	case DEFAULT_TERMINATE: kl_process_exit(STATUS_SIGNAL + sig);
 	case DEFAULT_STOP: /* nobody is there to continue it: suspending a VM is the monitor's affair */
-	case DEFAULT_IGNORE:
-		break;
+	case DEFAULT_IGNORE: break;
 	}
 }
 

@@ -21,7 +21,7 @@
 #define XSAVE_HEADER_OFFSET 512
 #define FLAGS_RESTORED 0x50dd5ull /* AC OF DF TF SF ZF AF PF CF RF: what sigreturn may change */
 #define FLAGS_ALWAYS 0x202ull
-#define FLAGS_CLEARED 0x10500ull  /* RF, DF, TF: at a handler's start */
+#define FLAGS_CLEARED 0x10500ull /* RF, DF, TF: at a handler's start */
 #define MXCSR_MASK 0xffffu
 
 struct frame {
@@ -94,15 +94,15 @@ static int push_fpstate(kl_uaddr at)
 	return KL_PUT_USER(at + bytes, magic2);
 }
 
-int signal_frame_push(struct kl_regs *regs, int sig, const struct signal_action *action, const siginfo_t *info,
-		      uint64_t mask)
+int signal_frame_push(
+	struct kl_regs *regs, int sig, const struct signal_action *action, const siginfo_t *info, uint64_t mask)
 {
 	struct kl_thread_signals *ts = &kl_current->sig;
 	kl_uaddr sp = regs->rsp - RED_ZONE_BYTES, fpstate, at;
 	struct frame frame;
 
 	if ((action->flags & SA_ONSTACK) != 0 && (ts->altstack_flags & SS_DISABLE) == 0 && ts->altstack_bytes != 0 &&
-	    !on_altstack(ts, regs->rsp))
+		!on_altstack(ts, regs->rsp))
 		sp = ts->altstack + ts->altstack_bytes;
 	fpstate = KL_ALIGN_DOWN(sp - kl_arch_fpu_bytes() - FP_XSTATE_MAGIC2_SIZE, XSAVE_ALIGN);
 	/* As after a call: rsp + 8 is a multiple of 16. */

@@ -25,13 +25,11 @@ enum signal_default signal_default(int sig)
 	case SIGCHLD:
 	case SIGCONT:
 	case SIGURG:
-	case SIGWINCH:
-		return DEFAULT_IGNORE;
+	case SIGWINCH: return DEFAULT_IGNORE;
 	case SIGSTOP:
 	case SIGTSTP:
 	case SIGTTIN:
-	case SIGTTOU:
-		return DEFAULT_STOP;
+	case SIGTTOU: return DEFAULT_STOP;
 	case SIGQUIT:
 	case SIGILL:
 	case SIGTRAP:
@@ -41,10 +39,8 @@ enum signal_default signal_default(int sig)
 	case SIGSEGV:
 	case SIGXCPU:
 	case SIGXFSZ:
-	case SIGSYS:
-		return DEFAULT_CORE;
-	default:
-		return DEFAULT_TERMINATE;
+	case SIGSYS: return DEFAULT_CORE;
+	default: return DEFAULT_TERMINATE;
 	}
 }
 

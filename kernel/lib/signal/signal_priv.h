@@ -41,8 +41,8 @@ int signal_queue_take(uint64_t *pending, struct kl_list *queue, uint64_t mask, s
 void signal_queue_drop(uint64_t *pending, struct kl_list *queue, uint64_t mask);
 
 /* frame.c: the handler's frame on the program's stack. 0 or -EFAULT. */
-int signal_frame_push(struct kl_regs *regs, int sig, const struct signal_action *action, const siginfo_t *info,
-		      uint64_t mask);
+int signal_frame_push(
+	struct kl_regs *regs, int sig, const struct signal_action *action, const siginfo_t *info, uint64_t mask);
 /* rt_sigreturn(2). 0 or -EFAULT. */
 int signal_frame_pop(struct kl_regs *regs, uint64_t *mask);
 

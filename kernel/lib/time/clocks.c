@@ -79,24 +79,15 @@ int kl_time_clock_ns(int clock, uint64_t *ns)
 	case CLOCK_REALTIME:
 	case CLOCK_REALTIME_COARSE:
 	case CLOCK_REALTIME_ALARM:
-	case CLOCK_TAI:
-		*ns = kl_clock_wall_ns();
-		return 0;
+	case CLOCK_TAI: *ns = kl_clock_wall_ns(); return 0;
 	case CLOCK_MONOTONIC:
 	case CLOCK_MONOTONIC_RAW:
 	case CLOCK_MONOTONIC_COARSE:
 	case CLOCK_BOOTTIME:
-	case CLOCK_BOOTTIME_ALARM:
-		*ns = kl_clock_ns();
-		return 0;
-	case CLOCK_PROCESS_CPUTIME_ID:
-		*ns = process_cpu_ns();
-		return 0;
-	case CLOCK_THREAD_CPUTIME_ID:
-		*ns = thread_cpu_ns(kl_current);
-		return 0;
-	default:
-		return clock < 0 ? cpu_clock_ns(clock, ns) : -EINVAL;
+	case CLOCK_BOOTTIME_ALARM: *ns = kl_clock_ns(); return 0;
+	case CLOCK_PROCESS_CPUTIME_ID: *ns = process_cpu_ns(); return 0;
+	case CLOCK_THREAD_CPUTIME_ID: *ns = thread_cpu_ns(kl_current); return 0;
+	default: return clock < 0 ? cpu_clock_ns(clock, ns) : -EINVAL;
 	}
 }
 

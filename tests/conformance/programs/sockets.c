@@ -221,7 +221,8 @@ static void unix_sockets(void)
 	int pair[2], server, client, peer, pass[2];
 	char buf[8] = "", control[CMSG_SPACE(sizeof(int))];
 	struct iovec iov = {"m", 1};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
 	struct cmsghdr *cmsg;
 
 	SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
@@ -286,6 +287,49 @@ static void errors(void)
 	close(fd);
 }
 
+static void *end_accept(void *arg)
+{
+	usleep(50000);
+	SHOW(shutdown(*(int *)arg, SHUT_RDWR));
+	return NULL;
+}
+
+static void *write_rest(void *arg)
+{
+	for (int i = 0; i < 2; i++) {
+		usleep(50000);
+		(void)!write(*(int *)arg, "0123456789", 10);
+	}
+	return NULL;
+}
+
+/* What other threads do while one waits. */
+static void waits(void)
+{
+	int fd = listener(4), client, peer;
+	pthread_t thread;
+	char buf[32] = "";
+
+	client = connected();
+	peer = accept(fd, NULL, NULL);
+	pthread_create(&thread, NULL, write_rest, &client);
+	SHOW(write(client, "abcdefghij", 10));
+	SHOW(recv(peer, buf, 25, MSG_PEEK | MSG_WAITALL));
+	printf("%s\n", buf);
+	pthread_join(thread, NULL);
+	SHOW(recv(peer, buf, 31, 0));
+	printf("%s\n", buf);
+	pthread_create(&thread, NULL, end_accept, &fd);
+	SHOW(accept(fd, NULL, NULL));
+	pthread_join(thread, NULL);
+	SHOW(accept(fd, NULL, NULL));
+	SHOW(revents(fd, POLLIN, 0));
+	SHOW(listen(fd, 4));
+	close(fd);
+	close(client);
+	close(peer);
+}
+
 int main(void)
 {
 	tcp();
@@ -294,6 +338,7 @@ int main(void)
 	bulk_tcp();
 	udp();
 	unix_sockets();
+	waits();
 	errors();
 	return 0;
 }

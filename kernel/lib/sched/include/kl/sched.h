@@ -15,9 +15,9 @@ struct kl_process;
 /* What the signal module keeps of each thread; all zero but queue, which kl_thread_create() sets up. Masks: bit n - 1 is signal n. */
 struct kl_thread_signals {
 	uint64_t blocked, pending;
-	uint64_t saved;         /* blocked, as it is to be after the system call (kl_signal_mask_once) */
+	uint64_t saved; /* blocked, as it is to be after the system call (kl_signal_mask_once) */
 	bool saved_valid;
-	struct kl_list queue;   /* pending signals with their siginfo */
+	struct kl_list queue;              /* pending signals with their siginfo */
 	kl_uaddr altstack, altstack_bytes; /* sigaltstack(2) */
 	int altstack_flags;
 };
@@ -30,16 +30,16 @@ struct kl_thread {
 	struct kl_process *proc;
 	int tid;
 	enum kl_thread_state state;
-	bool woken;        /* since it last blocked */
-	bool interruptible; /* while blocked: a signal may wake it */
-	uint64_t ksp;      /* kernel stack pointer while not running */
-	uint64_t kstack_va; /* lowest mapped byte of its kernel stack */
+	bool woken;           /* since it last blocked */
+	bool interruptible;   /* while blocked: a signal may wake it */
+	uint64_t ksp;         /* kernel stack pointer while not running */
+	uint64_t kstack_va;   /* lowest mapped byte of its kernel stack */
 	struct kl_regs *regs; /* the program's registers, at the top of the kernel stack */
 	uint64_t fs_base, gs_base;
-	void *fpu;         /* XSAVE area, 64-byte aligned */
+	void *fpu; /* XSAVE area, 64-byte aligned */
 	struct kl_thread_signals sig;
-	kl_uaddr clear_child_tid; /* set_tid_address(2) */
-	kl_uaddr robust_list;     /* set_robust_list(2) */
+	kl_uaddr clear_child_tid;      /* set_tid_address(2) */
+	kl_uaddr robust_list;          /* set_robust_list(2) */
 	uint64_t cpu_ns, cpu_since_ns; /* time used; since when it runs */
 	char comm[16];
 };
