@@ -27,6 +27,8 @@ int tcp_connect(struct tcp *t, uint32_t remote_be, uint16_t remote_port)
 		err = kl_route_find(remote_be, NULL, &route);
 	if (err != 0)
 		return err;
+	if (t->state != TCP_S_CLOSED)
+		return -EALREADY; /* another thread was faster */
 	tcp_enter();
 	t->node.remote_be = remote_be;
 	t->node.remote_port = remote_port;

@@ -240,6 +240,7 @@ kl_ssize tcp_receive(struct kl_socket *sock, struct kl_message *msg)
 	bool nonblock = kl_socket_nonblock(sock, flags), looked = false;
 	uint64_t deadline = kl_inet_deadline(sock->rcvtimeo_ns);
 	size_t want = msg->it->left, done = 0;
+	struct kl_iter start = *msg->it;
 	size_t enough = flags & KL_MSG_WAITALL ? want : KL_MIN(want, (size_t)KL_MIN(sock->rcvlowat, sock->rcvbuf / 2));
 
 	msg->flags = 0;
@@ -259,6 +260,7 @@ kl_ssize tcp_receive(struct kl_socket *sock, struct kl_message *msg)
 		int err;
 
 		if (flags & KL_MSG_PEEK) {
+			*msg->it = start; /* from the beginning, however often */
 			n = peek(t, msg->it, want, flags);
 			if (n != 0 && (!(flags & KL_MSG_WAITALL) || n < 0 || (size_t)n == want || nonblock))
 				return n;

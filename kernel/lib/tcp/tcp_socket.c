@@ -17,9 +17,15 @@ static int tcp_bind(struct kl_socket *sock, const struct kl_sockaddr *addr)
 		return err;
 	if (t->state != TCP_S_CLOSED || t->bound)
 		return -EINVAL;
-	if (address_be != 0 && !kl_route_is_local(address_be) && kl_net_wait_configured() == 0 &&
-		!kl_route_is_local(address_be))
-		return -EADDRNOTAVAIL;
+	if (address_be != 0 && !kl_route_is_local(address_be)) {
+		err = kl_net_wait_configured();
+		if (err != 0)
+			return err;
+		if (!kl_route_is_local(address_be))
+			return -EADDRNOTAVAIL;
+		if (t->state != TCP_S_CLOSED || t->bound)
+			return -EINVAL; /* another thread was faster */
+	}
 	return tcp_bind_port(t, address_be, port);
 }
 
@@ -81,6 +87,7 @@ static int disconnect(struct tcp *t)
 	if (t->state == TCP_S_LISTEN) {
 		tcp_listen_stop(t);
 		tcp_set_state(t, TCP_S_CLOSED);
+		tcp_wake(t, EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLRDHUP); /* those that wait in accept(2) */
 	} else if (t->state != TCP_S_CLOSED) {
 		if (TCP_IN(t->state, TCP_CAN_SEND | TCP_M(FIN_WAIT1) | TCP_M(FIN_WAIT2)))
 			tcp_send_reset(t);
@@ -160,7 +167,9 @@ static int tcp_shutdown(struct kl_socket *sock, int how)
 			return 0;
 		return disconnect(t);
 	}
-	if (TCP_IN(t->state, TCP_M(CLOSED) | TCP_M(SYN_SENT)))
+	if (t->state == TCP_S_SYN_SENT)
+		return disconnect(t); /* as Linux: connect(2) ends */
+	if (t->state == TCP_S_CLOSED)
 		return -ENOTCONN;
 	if (how != KL_SHUT_WR)
 		t->shut_read = true;

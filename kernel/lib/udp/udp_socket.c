@@ -25,6 +25,8 @@ static int udp_bind(struct kl_socket *sock, const struct kl_sockaddr *addr)
 		err = kl_net_wait_configured();
 		if (err != 0 || !kl_route_is_local(address_be))
 			return -EADDRNOTAVAIL;
+		if (u->local_port != 0)
+			return -EINVAL; /* another thread was faster */
 	}
 	return udp_bind_port(u, address_be, port);
 }
