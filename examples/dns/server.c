@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,7 +53,7 @@ static int64_t now_ms(void)
 static int open_socket(int type, uint16_t port)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-	int one = 1, error, fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int one = 1, fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -1;
@@ -60,30 +61,35 @@ static int open_socket(int type, uint16_t port)
 		!bind(fd, (struct sockaddr *)&address, sizeof(address)) &&
 		(type != SOCK_STREAM || !listen(fd, BACKLOG)))
 		return fd;
-	error = errno;
-	close(fd);
-	errno = error;
+	close(fd); /* leaves errno as it is, as it succeeds */
 	return -1;
 }
 
 struct server *server_open(const struct zone *zone, uint16_t port)
 {
-	static struct server server;
-	int udp = open_socket(SOCK_DGRAM, port), tcp;
+	struct server *server = mmap(NULL, sizeof(*server), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int udp, tcp;
 
+	if (server == MAP_FAILED)
+		return NULL;
+	udp = open_socket(SOCK_DGRAM, port);
 	if (udp < 0)
-		return NULL;
+		goto no_udp;
 	tcp = open_socket(SOCK_STREAM, port);
-	if (tcp < 0) {
-		close(udp);
-		return NULL;
-	}
-	server.zone = zone;
-	server.fds[FD_UDP] = (struct pollfd){.fd = udp, .events = POLLIN};
-	server.fds[FD_LISTEN] = (struct pollfd){.fd = tcp, .events = POLLIN};
+	if (tcp < 0)
+		goto no_tcp;
+	server->zone = zone;
+	server->fds[FD_UDP] = (struct pollfd){.fd = udp, .events = POLLIN};
+	server->fds[FD_LISTEN] = (struct pollfd){.fd = tcp, .events = POLLIN};
 	for (unsigned int i = 0; i < CLIENTS_MAX; i++)
-		server.clients[i] = &server.room[i];
-	return &server;
+		server->clients[i] = &server->room[i];
+	return server;
+
+no_tcp:
+	close(udp);
+no_udp:
+	munmap(server, sizeof(*server));
+	return NULL;
 }
 
 static void serve_udp(struct server *server)

@@ -7,7 +7,7 @@
 
 struct server;
 
-/* Opens the sockets; returns NULL with errno set when that fails. There is one server in a program. */
+/* Opens the sockets; returns NULL with errno set when that fails. */
 struct server *server_open(const struct zone *zone, uint16_t port);
 
 /* Answers for ever; returns only when poll() fails, with errno set. */

@@ -180,7 +180,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def service() -> type[Service]:
     """Return the class of detached kernlets."""
     return Service
