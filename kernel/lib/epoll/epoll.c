@@ -24,6 +24,7 @@
 #define QUEUES_MAX 2 /* in which one file signals */
 
 struct epoll {
+	struct kl_file *file; /* its own */
 	struct kl_list items;
 	struct kl_list ready;
 	struct kl_waitq threads; /* in epoll_wait(2): one is woken for each item that becomes ready */
@@ -152,6 +153,7 @@ long kl_sys_epoll_create1(int flags)
 		kl_free(ep);
 		return -ENOMEM;
 	}
+	ep->file = file;
 	file->anonymous = "anon_inode:[eventpoll]";
 	rc = kl_fd_install(file, flags != 0);
 	if (rc < 0)
@@ -191,6 +193,19 @@ static int check_nesting(struct epoll *ep, const struct epoll *target, unsigned 
 			return -ELOOP;
 	}
 	return 0;
+}
+
+/* How many epolls lie above ep, counted up to one more than the limit. */
+static unsigned height_above(const struct epoll *ep, unsigned left)
+{
+	unsigned most = 0;
+
+	KL_LIST_FOR(link, &ep->file->watches)
+	{
+		if (left > 0)
+			most = KL_MAX(most, 1 + height_above(KL_LIST_ENTRY(link, struct item, watch)->ep, left - 1));
+	}
+	return most;
 }
 
 static int add_item(struct epoll *ep, struct kl_file *file, int fd, const struct epoll_event *event)
@@ -239,8 +254,12 @@ static int control(struct epoll *ep, struct kl_file *file, int op, int fd, struc
 	case EPOLL_CTL_ADD:
 		if (item != NULL)
 			return -EEXIST;
-		if (file->ops == &ops && check_nesting(file->priv, ep, NEST_MAX) < 0)
-			return -ELOOP;
+		if (file->ops == &ops) {
+			unsigned above = height_above(ep, NEST_MAX);
+
+			if (above >= NEST_MAX || check_nesting(file->priv, ep, NEST_MAX - 1 - above) < 0)
+				return -ELOOP;
+		}
 		return add_item(ep, file, fd, event);
 	case EPOLL_CTL_MOD: return item != NULL ? change_item(item, event) : -ENOENT;
 	case EPOLL_CTL_DEL:
@@ -331,7 +350,10 @@ static long wait(struct epoll *ep, kl_uaddr out, int max, uint64_t deadline_ns)
 		switch (kl_wait(&ep->threads, deadline_ns, true)) {
 		case 0: break;
 		case -ETIMEDOUT: late = true; break;
-		default: return -EINTR;
+		default:
+			/* The event that woke this thread woke no other one: it comes before the signal. */
+			n = collect(ep, out, max);
+			return n != 0 ? n : -EINTR;
 		}
 	}
 }

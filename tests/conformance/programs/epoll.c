@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 static int add(int ep, int fd, unsigned events)
@@ -127,10 +128,73 @@ static void waits(void)
 	SHOW(epoll_ctl(ep, EPOLL_CTL_DEL, p[1], NULL));
 }
 
+static int shared_ep, got;
+
+static void ignore(int sig)
+{
+	(void)sig;
+}
+
+static void *waiter(void *arg)
+{
+	struct timespec start, end;
+	struct epoll_event ev;
+
+	(void)arg;
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	if (epoll_wait(shared_ep, &ev, 1, 2000) == 1) {
+		clock_gettime(CLOCK_MONOTONIC, &end);
+		if (end.tv_sec - start.tv_sec < 2)
+			got++;
+	}
+	return NULL;
+}
+
+/* Two threads wait; the first is woken for an event, and interrupted. The event must reach one of them. */
+static void interrupted_waiter(void)
+{
+	struct sigaction action = {.sa_handler = ignore};
+	pthread_t a, b;
+	int p[2];
+
+	sigaction(SIGUSR1, &action, NULL);
+	SHOW(pipe(p));
+	shared_ep = epoll_create1(0);
+	SHOW(add(shared_ep, p[0], EPOLLIN | EPOLLET));
+	pthread_create(&a, NULL, waiter, NULL);
+	usleep(20000);
+	pthread_create(&b, NULL, waiter, NULL);
+	usleep(20000);
+	SHOW(write(p[1], "x", 1));
+	pthread_kill(a, SIGUSR1);
+	pthread_join(a, NULL);
+	pthread_join(b, NULL);
+	HOLDS(got == 1);
+	close(shared_ep);
+}
+
+/* Chains of epolls, built from the top and from the bottom. */
+static void nesting(void)
+{
+	int ep[7];
+
+	for (int up = 0; up < 2; up++) {
+		for (int i = 0; i < 7; i++)
+			ep[i] = epoll_create1(0);
+		for (int i = 0; i < 6; i++)
+			SHOW(add(ep[up ? 5 - i : i], ep[up ? 6 - i : i + 1], EPOLLIN));
+		SHOW(add(ep[6], ep[5], EPOLLIN));
+		for (int i = 0; i < 7; i++)
+			close(ep[i]);
+	}
+}
+
 int main(void)
 {
 	levels();
 	errors();
 	waits();
+	interrupted_waiter();
+	nesting();
 	return 0;
 }
