@@ -261,3 +261,69 @@ def test_short_flags_may_be_glued() -> None:
     assert parse(["-p8080:80", "--name=x", "i", "-m8M"]) == RunOptions(
         "i", publish=("8080:80",), name="x", memory="8M"
     )
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m kernlet.cli {command}"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_change_nothing_else(closed: str) -> None:
+    assert shell(f"run i.kernlet -- cat exit 9 {closed}").returncode == 9
+    done = shell(f"ps {closed}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_standard_error_leaves_the_status() -> None:
+    assert shell("run nothing-here 2>/dev/full").returncode == 127
+    assert shell("stop nothing-here 2>/dev/full").returncode == 1
+
+
+def test_a_full_standard_output_is_one_clear_line() -> None:
+    done = shell("ps >/dev/full")
+    assert done.returncode == 1
+    assert done.stderr == "kernlet: No space left on device; free some space\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "shown"),
+    [
+        ("kernlet-monitor: the processor stopped: why; next", 125, True),
+        ("kernlet: error: can't start /app/x: damaged", 126, True),
+        ("kernlet: error: can't start /app/x: no such file", 127, True),
+        ("kernlet: info: nothing of interest", 125, False),
+        ("kernlet-monitor: a notice", 1, False),
+    ],
+)
+def test_what_ended_a_vm_below_its_program_is_told(line: str, status: int, shown: bool) -> None:
+    done = kernlet("run", "i.kernlet", "--", "log", line, "exit", str(status))
+    assert (done.returncode, done.stderr) == (status, f"{line}\n" if shown else "")
+
+
+@pytest.mark.parametrize("size", ["100G", "99999999T", "9" * 5000])
+def test_absurd_memory_is_one_clear_line(size: str) -> None:
+    done = kernlet("run", "-m", size, "i.kernlet")
+    assert done.returncode == 125
+    assert done.stderr.startswith("kernlet: ")
+    assert done.stderr.count("\n") == 1
+    assert instances() == []
+
+
+def test_a_fifo_is_refused_at_once(machine: Path) -> None:
+    os.mkfifo(machine / "fifo")
+    done = kernlet("run", "fifo")
+    assert done.returncode == 126
+    assert "fifo is not a regular file" in done.stderr
+
+
+def test_a_port_published_twice_is_refused(machine: Path) -> None:
+    image.write(machine / "net.kernlet", network=True)
+    done = kernlet("run", "-p", "18099:80", "-p", "18099:81", "net.kernlet", "echo", "booted")
+    assert (done.returncode, done.stdout) == (125, "")
+    assert "published twice" in done.stderr

@@ -21,7 +21,7 @@ from kernlet.runner import (
     pick_runner,
 )
 
-from . import OWN_FAILURE
+from . import OWN_FAILURE, complain
 from ._target import open_target
 
 TYPE_CHECKING = False
@@ -35,9 +35,13 @@ if TYPE_CHECKING:
     from ._target import Target
 
 LEAST_MEMORY = 1 << 20
+MOST_MEMORY = 3 << 30
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _START_CHECK_SECONDS = 0.05
 _READY_SECONDS = 2.0
+_CANNOT_START = b"kernlet: error: can't start"
+_NOT_THE_PROGRAMS = {OWN_FAILURE: b"kernlet-monitor: ", 126: _CANNOT_START, 127: _CANNOT_START}
+"""Statuses that may come from below the program: the lines of the log that say why."""
 
 
 class RunError(KernletError):
@@ -50,6 +54,9 @@ def execute(options: RunOptions) -> int:
     memory = parse_size(options.memory) if options.memory else target.memory_bytes
     if memory < LEAST_MEMORY:
         raise RunError(f"{options.memory} is too little memory", hint="give at least 1M (-m)")
+    if memory > MOST_MEMORY:
+        given = options.memory or f"{memory >> 20}M"
+        raise RunError(f"{given} is too much memory", hint="give at most 3G (-m)")
     runner, probe, rejected = pick_runner(options.runner)
     network = _network(options, target, runner.name)
     check_ports(network.ports)
@@ -231,21 +238,33 @@ def _foreground(
         manager.ended(instance, status)
         for number, handler in before.items():
             signal.signal(number, handler)
+    if status in _NOT_THE_PROGRAMS and not verbose:
+        _show_lines(log_fd, _NOT_THE_PROGRAMS[status])
     if status >= 128 and not received and not process.killed:
         if not verbose:
             _show_crash(log_fd, spec.image)
         if status == 128 + signal.SIGKILL:
-            sys.stderr.write(
+            complain(
                 f"kernlet: the program was killed, most likely for want of memory: it had "
-                f"{spec.memory_bytes >> 10} KiB; give it more with -m\n"
+                f"{spec.memory_bytes >> 10} KiB; give it more with -m"
             )
     return status
 
 
-def _show_crash(log_fd: int, image: str) -> None:
+def _log_end(log_fd: int) -> bytes:
     size = os.fstat(log_fd).st_size
-    text = os.pread(log_fd, min(size, 1 << 20), max(0, size - (1 << 20)))
+    return os.pread(log_fd, min(size, 1 << 20), max(0, size - (1 << 20)))
+
+
+def _show_lines(log_fd: int, start: bytes) -> None:
+    for line in _log_end(log_fd).splitlines():
+        if line.startswith(start):
+            complain(line.decode("utf-8", "replace"))
+
+
+def _show_crash(log_fd: int, image: str) -> None:
+    text = _log_end(log_fd)
     if b"kernlet-crash:" in text or b"kernlet: panic:" in text:
         from ._crash import report
 
-        sys.stderr.write(report(text.decode("utf-8", "replace"), image))
+        complain(report(text.decode("utf-8", "replace"), image).rstrip("\n"))

@@ -7,6 +7,7 @@ boot.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from typing import NamedTuple
@@ -77,7 +78,7 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
 def read_image(path: str | os.PathLike[str]) -> ImageInfo:
     """Return the headers of the image at ``path``. ImageFormatError if it is not a complete image; OSError."""
     name = os.fspath(path)
-    with open(name, "rb", buffering=0) as file:  # noqa: PTH123 - start-up time
+    with open(name, "rb", buffering=0, opener=_open_at_once) as file:
         size = os.fstat(file.fileno()).st_size
         try:
             return _read(file.fileno(), size)
@@ -87,6 +88,11 @@ def read_image(path: str | os.PathLike[str]) -> ImageInfo:
             raise ImageFormatError(
                 f"{name}: {error.message}", cause=error.cause, hint=error.hint
             ) from error
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    """Open without waiting for somebody who writes into a FIFO."""
+    return os.open(name, flags | os.O_NONBLOCK)
 
 
 class _BadImage(Exception):  # noqa: N818 - never leaves this file
@@ -104,7 +110,12 @@ def _part(descriptor: int, offset: int, length: int, size: int) -> bytes:
 
 
 def _read(descriptor: int, size: int) -> ImageInfo:
-    head = os.pread(descriptor, ELF_HEADER.size, 0)
+    try:
+        head = os.pread(descriptor, ELF_HEADER.size, 0)
+    except OSError as error:
+        if error.errno != errno.ESPIPE:
+            raise
+        head = b""  # a FIFO or a terminal
     if not head.startswith(b"\x7fELF\x02\x01") or len(head) < ELF_HEADER.size:
         raise _BadImage("is not a kernlet image")
     (_, _, machine, _, entry, at, _, _, _, entry_bytes, count, _, _, _) = ELF_HEADER.unpack(head)

@@ -24,7 +24,14 @@ def check_ports(ports: Iterable[PortForward]) -> None:
     import errno
     import socket
 
+    seen = set()
     for port in ports:
+        if port[:2] + port[3:] in seen:
+            raise PortError(
+                f"port {port.host_port}/{port.protocol} of {port.host_ip} is published twice",
+                hint="leave out one -p, or publish another port",
+            )
+        seen.add(port[:2] + port[3:])
         kind = socket.SOCK_DGRAM if port.protocol == "udp" else socket.SOCK_STREAM
         name = f"port {port.host_port}/{port.protocol} of {port.host_ip}"
         with socket.socket(socket.AF_INET, kind) as probe:

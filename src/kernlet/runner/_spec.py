@@ -10,6 +10,7 @@ from kernlet.errors import KernletError
 GUEST_ADDRESS = "10.0.2.15/24"
 GATEWAY = "10.0.2.2"
 NAMESERVER = "10.0.2.3"
+_DIGITS_MAX = 20
 
 
 class SpecError(KernletError):
@@ -88,17 +89,22 @@ def parse_size(text: str) -> int:
         factor = 1024 ** ("kmgt".index(lowered[-1]) + 1)
         lowered = lowered[:-1]
     whole, _, part = lowered.partition(".")
-    if not (whole.isascii() and whole.isdigit() and (part.isdigit() if "." in lowered else True)):
+    digits = whole.isascii() and whole.isdigit() and len(lowered) <= _DIGITS_MAX
+    if not (digits and (part.isascii() and part.isdigit() if "." in lowered else True)):
         raise SpecError(f"{text!r} is not a size", hint="write it like 64M or 1G")
     return int(float(lowered) * factor) if part else int(whole) * factor
 
 
 def _port(text: str, whole: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536):
         raise SpecError(
             f"{whole!r} is not a port to publish", hint="write [IP:]HOST_PORT:GUEST_PORT[/udp]"
         )
     return int(text)
+
+
+def _is_octet(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 4 and int(text) < 256
 
 
 def parse_port(text: str) -> PortForward:
@@ -114,7 +120,7 @@ def parse_port(text: str) -> PortForward:
         )
     host_ip = parts[0] if len(parts) == 3 else "127.0.0.1"
     octets = host_ip.split(".")
-    if len(octets) != 4 or not all(o.isascii() and o.isdigit() and int(o) < 256 for o in octets):
+    if len(octets) != 4 or not all(map(_is_octet, octets)):
         raise SpecError(
             f"{host_ip!r} is not an IPv4 address", hint="write it like 127.0.0.1:8080:80"
         )
