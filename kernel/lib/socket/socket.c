@@ -65,6 +65,8 @@ static kl_ssize file_read(struct kl_file *file, struct kl_iter *it, int64_t *pos
 	struct kl_message msg = {.it = it};
 
 	(void)pos;
+	if (it->left == 0)
+		return 0;
 	return sock->ops->receive != NULL ? sock->ops->receive(sock, &msg) : -EOPNOTSUPP;
 }
 

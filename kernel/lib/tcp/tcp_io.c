@@ -253,12 +253,13 @@ kl_ssize tcp_receive(struct kl_socket *sock, struct kl_message *msg)
 		return -EINVAL;
 	if (flags & KL_MSG_ERRQUEUE)
 		return -EAGAIN;
-	if (want == 0)
-		return 0;
 	for (;;) {
 		kl_ssize n;
 		int err;
 
+		if (want == 0 &&
+			t->rcv_queue.first != NULL) /* as Linux: nothing is wanted, but something must be there */
+			return 0;
 		if (flags & KL_MSG_PEEK) {
 			*msg->it = start; /* from the beginning, however often */
 			n = peek(t, msg->it, want, flags);
@@ -272,7 +273,7 @@ kl_ssize tcp_receive(struct kl_socket *sock, struct kl_message *msg)
 				done += (size_t)n;
 				tcp_receive_consumed(t, (uint32_t)n);
 			}
-			if (done >= enough || (done > 0 && nonblock))
+			if ((done >= enough && done > 0) || (done > 0 && nonblock))
 				return (kl_ssize)done;
 		}
 		if (done > 0 && t->sock.error != 0)
