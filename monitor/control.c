@@ -57,8 +57,11 @@ static void client_ready(struct kl_source *source)
 			drop(client);
 			return;
 		}
-		if (client->control->stop_wanted)
+		if (client->control->stop_wanted) {
+			/* Once: a second signal ends the monitor without waiting for anything. */
+			client->control->stop_wanted = false;
 			kl_vcpu_stop(client->control->vcpu, SIGTERM);
+		}
 		client->used -= length + 1;
 		memmove(client->line, newline + 1, client->used);
 	}

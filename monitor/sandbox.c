@@ -20,11 +20,11 @@
 
 #define OPEN_FILES_MAX 256
 
-enum check { ANY, COMMAND, POINTER };
+enum check { ANY, COMMAND, FIRST };
 
 struct rule {
 	unsigned int call;
-	enum check check; /* COMMAND: argument 1 is value (32 bits); POINTER: argument 0 is value (64 bits) */
+	enum check check; /* COMMAND: argument 1 is value (32 bits); FIRST: argument 0 is value (64 bits) */
 	uint64_t value;
 };
 
@@ -58,7 +58,7 @@ static struct rule rules[] = {
 	{SYS_accept4, ANY, 0},               /* control socket */
 	{SYS_close, ANY, 0},                 /* connections of the control socket */
 	{SYS_pread64, ANY, 0},               /* /proc/self/statm, open already */
-	{SYS_tgkill, ANY, 0},                /* interrupt the processor's thread */
+	{SYS_tgkill, FIRST, 0},              /* interrupt the processor's thread; only of this process: filled in */
 	{SYS_getpid, ANY, 0},                /* part of pthread_kill() */
 	{SYS_gettid, ANY, 0},                /* part of pthread_kill() */
 	{SYS_rt_sigprocmask, ANY, 0},        /* part of pthread_kill() */
@@ -66,7 +66,7 @@ static struct rule rules[] = {
 	{SYS_set_robust_list, ANY, 0}, /* likewise */
 	{SYS_restart_syscall, ANY, 0}, /* a wait goes on after SIGSTOP and SIGCONT */
 	{SYS_exit_group, ANY, 0},      /* the end */
-	{SYS_unlink, POINTER, 0},      /* remove the control socket's file; the value is filled in */
+	{SYS_unlink, FIRST, 0},        /* remove the control socket's file; the value is filled in */
 };
 
 #define RULES (sizeof(rules) / sizeof(rules[0]))
@@ -90,7 +90,7 @@ static unsigned int add_rule(struct sock_filter *step, const struct rule *rule)
 		*step++ = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 		*step++ = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
 		break;
-	case POINTER:
+	case FIRST:
 		*step++ = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, rule->call, 0, 6);
 		*step++ = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, arg0);
 		*step++ = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)rule->value, 0, 3);
@@ -109,7 +109,12 @@ static int filter_calls(const char *socket_path)
 	struct sock_fprog program = {.filter = steps};
 	unsigned int used = 0;
 
-	rules[RULES - 1].value = (uintptr_t)socket_path;
+	for (unsigned int i = 0; i < RULES; i++) {
+		if (rules[i].call == SYS_unlink)
+			rules[i].value = (uintptr_t)socket_path;
+		else if (rules[i].call == SYS_tgkill)
+			rules[i].value = (uint64_t)getpid();
+	}
 	steps[used++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
 	steps[used++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
 	steps[used++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);

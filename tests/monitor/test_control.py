@@ -115,6 +115,17 @@ def test_stop_ends_the_vm_and_removes_the_socket(tmp_path: Path) -> None:
         vm.end()
 
 
+def test_a_question_after_stop_does_not_hurry_it(tmp_path: Path) -> None:
+    """Only "stop" asks to stop: a second request ends the VM at once."""
+    vm = Vm(tmp_path, "patient")
+    assert vm.control("stop") == {"ok": True}
+    time.sleep(0.5)
+    assert vm.control("status")["ok"]
+    time.sleep(0.2)
+    assert vm.process.poll() is None
+    vm.end()
+
+
 def test_signal_removes_the_socket(tmp_path: Path) -> None:
     vm = Vm(tmp_path, "cat")
     assert vm.end() == 143

@@ -72,14 +72,24 @@ def test_each_allowed_call_has_its_reason() -> None:
         assert not re.search(rf"SYS_{call}\w*,", source)
 
 
-def test_forbidden_call_kills_the_monitor(tmp_path: Path) -> None:
-    """Built as the monitor is, a thread that opens a file after the sandbox is entered dies."""
+@pytest.mark.parametrize(
+    "call",
+    [
+        'open("/etc/passwd", O_RDONLY)',
+        "syscall(SYS_tgkill, parent, parent, 0)",
+    ],
+    ids=["open", "signal to another process"],
+)
+def test_forbidden_call_kills_the_monitor(tmp_path: Path, call: str) -> None:
+    """Built as the monitor is, a thread that does so after the sandbox is entered dies."""
     program = tmp_path / "forbidden"
     (tmp_path / "main.c").write_text(
-        '#include "sandbox.h"\n#include <fcntl.h>\n#include <unistd.h>\n'
-        "int main(void)\n{\n\tif (kl_sandbox_enter(0))\n\t\treturn 1;\n"
+        '#include "sandbox.h"\n#include <fcntl.h>\n#include <pthread.h>\n'
+        "#include <sys/syscall.h>\n#include <unistd.h>\n"
+        "int main(void)\n{\n\tint parent = getppid();\n\tif (kl_sandbox_enter(0))\n\t\treturn 1;\n"
+        "\tif (pthread_kill(pthread_self(), 0))\n\t\treturn 5;\n"
         '\tif (write(1, "in\\n", 3) < 0)\n\t\treturn 2;\n'
-        '\treturn open("/etc/passwd", O_RDONLY) < 0 ? 3 : 4;\n}\n'
+        f"\treturn {call} < 0 ? 3 : 4;\n}}\n"
     )
     monitor = ROOT / "monitor"
     sources = [
