@@ -9,6 +9,7 @@
 
 #define SLOT_NS (2 * KL_NS_PER_MS)
 #define SLOTS 256u
+#define IDLE_NS (3600 * KL_NS_PER_S)
 
 static struct {
 	struct kl_list slots[SLOTS];
@@ -31,7 +32,7 @@ static void wheel_init(void)
 	wheel.ready = true;
 }
 
-/* The clock has a place for this timer since it was set first; should memory fail then, the next setting tries again. */
+/* The clock keeps a place for this timer because it is always set: that can fail at start only, and is tried again then. */
 static void wheel_arm(uint64_t deadline_ns)
 {
 	if (kl_timer_set(&wheel.clock, deadline_ns) == 0)
@@ -103,6 +104,5 @@ static void wheel_run(struct kl_timer *timer)
 	wheel.running = false;
 	for (unsigned i = 0; i < SLOTS; i++)
 		next = KL_MIN(next, wheel.earliest_ns[i]);
-	if (next != KL_FOREVER)
-		wheel_arm(KL_MAX(next, now + SLOT_NS / 2));
+	wheel_arm(next == KL_FOREVER ? now + IDLE_NS : KL_MAX(next, now + SLOT_NS / 2));
 }
