@@ -7,6 +7,8 @@
 
 #define SYNACK_TRIES_MAX 5
 #define SYNACK_NS KL_NS_PER_S
+#define BACKLOG_MAX 4096u /* net.core.somaxconn */
+#define BACKLOG_SERVER 128u
 #define COOKIES_NS (64 * KL_NS_PER_S)
 
 int tcp_listen_start(struct tcp *t, int backlog)
@@ -25,8 +27,13 @@ int tcp_listen_start(struct tcp *t, int backlog)
 		t->was_connected = false;
 		tcp_set_state(t, TCP_S_LISTEN);
 	}
-	/* net.core.somaxconn; the calls that a backlog of 0 lets in are Linux's. */
-	listen->backlog = backlog < 0 || backlog > 4096 ? 4096 : (unsigned)backlog;
+	listen->backlog = backlog < 0 || (unsigned)backlog > BACKLOG_MAX ? BACKLOG_MAX : (unsigned)backlog;
+	/*
+	 * A server's: here all packets that came in meanwhile are seen at once, before the program gets to accept the first of
+	 * them, so more of them wait than on a machine where both go on at the same time.
+	 */
+	if (listen->backlog >= BACKLOG_SERVER)
+		listen->backlog = KL_MAX(listen->backlog, KL_MIN((unsigned)(tcp_root.memory_max / 2048), BACKLOG_MAX));
 	return 0;
 }
 
@@ -57,6 +64,7 @@ void tcp_request_free(struct tcp_request *request)
 	tcp_node_remove(&request->node);
 	kl_list_remove(&request->link);
 	request->listener->listen->requests_count--;
+	request->listener->listen->waiting_count -= request->waiting;
 	tcp_root.requests_count--;
 	kl_free(request);
 }
@@ -232,6 +240,34 @@ static bool full(const struct tcp_listen *listen)
 	return listen->accepted_count > listen->backlog;
 }
 
+/* All that was missing was room in the accept queue. */
+static void wait_for_room(struct tcp_listen *listen, struct tcp_request *request, const struct tcp_segment *seg)
+{
+	request->window = (uint16_t)seg->window;
+	if (request->waiting)
+		return;
+	request->waiting = true;
+	listen->waiting_count++;
+	kl_list_remove(&request->link);
+	kl_list_push_front(&listen->requests, &request->link);
+}
+
+void tcp_listen_refill(struct tcp_listen *listen)
+{
+	while (listen->waiting_count > 0 && !full(listen)) {
+		struct tcp_request *request = KL_LIST_FIRST(&listen->requests, struct tcp_request, link);
+		struct tcp_segment seg = {
+			.seq = request->irs + 1, .ack = request->iss + 1, .window = request->window, .flags = TCP_ACK};
+		struct tcp *t = tcp_request_complete(request, &seg);
+
+		if (t == NULL)
+			return;
+		tcp_request_free(request);
+		tcp_node_insert(&t->node);
+		tcp_wake(listen->tcp, EPOLLIN | EPOLLRDNORM);
+	}
+}
+
 void tcp_request_in(struct tcp_request *request, struct tcp_segment *seg)
 {
 	struct tcp *listener = request->listener, *t;
@@ -256,9 +292,12 @@ void tcp_request_in(struct tcp_request *request, struct tcp_segment *seg)
 		tcp_reset_reply(seg, request->node.local_port, request->node.remote_port);
 		return;
 	}
-	if (full(listener->listen) ||
-		(listener->defer_accept_s != 0 && seg->bytes == 0 && !(seg->flags & TCP_FIN) &&
-			(1u << request->tries) < listener->defer_accept_s)) {
+	if (full(listener->listen)) {
+		wait_for_room(listener->listen, request, seg);
+		return;
+	}
+	if (listener->defer_accept_s != 0 && seg->bytes == 0 && !(seg->flags & TCP_FIN) &&
+		(1u << request->tries) < listener->defer_accept_s) {
 		request->acked = true;
 		return;
 	}

@@ -230,7 +230,9 @@ struct tcp_request {
 	uint16_t mss;
 	uint32_t sent_us;
 	uint8_t snd_wscale, rcv_wscale, tries;
+	uint16_t window;
 	bool has_ts, has_wscale, sack_ok, acked; /* acked: deferred, or the accept queue is full */
+	bool waiting; /* the handshake is over, only the accept queue was full */
 };
 
 struct tcp_listen {
@@ -239,6 +241,7 @@ struct tcp_listen {
 	struct kl_list requests; /* struct tcp_request */
 	struct kl_list accepted; /* struct tcp.accept_link */
 	unsigned requests_count, accepted_count, backlog;
+	unsigned waiting_count; /* requests that are waiting; they are the first of the list */
 };
 
 struct tcp_timewait {
@@ -432,6 +435,7 @@ void tcp_syn_in(struct tcp *listener, struct tcp_segment *seg, const struct tcp_
 void tcp_request_in(struct tcp_request *request, struct tcp_segment *seg);
 void tcp_request_free(struct tcp_request *request);
 struct tcp *tcp_request_complete(struct tcp_request *request, const struct tcp_segment *seg);
+void tcp_listen_refill(struct tcp_listen *listen); /* the accept queue has room again */
 int tcp_listen_start(struct tcp *t, int backlog);
 void tcp_listen_stop(struct tcp *t);
 uint32_t tcp_cookie_make(const struct tcp_node *node, uint32_t irs, uint16_t mss);

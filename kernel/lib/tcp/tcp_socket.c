@@ -76,6 +76,10 @@ static int tcp_accept(struct kl_socket *sock, bool nonblock, struct kl_socket **
 			return err == -ETIMEDOUT ? -EAGAIN : err;
 	}
 	t->listen->accepted_count--;
+	if (t->listen->waiting_count > 0) {
+		tcp_enter();
+		tcp_listen_refill(t->listen);
+	}
 	*out = &KL_LIST_ENTRY(link, struct tcp, accept_link)->sock;
 	return 0;
 }
