@@ -107,6 +107,26 @@ def test_a_zone_of_many_names(program: Path, tmp_path: Path) -> None:
             process.kill()
 
 
+def test_the_longest_name(program: Path, tmp_path: Path) -> None:
+    """255 octets with all length octets, written relative and absolute; one more is refused."""
+    longest = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 56])
+    zone = tmp_path / "zone"
+    text = f"$ORIGIN test.\n{SOA} NS ns\n{longest} A 192.0.2.1\n{longest}.test. A 192.0.2.2\n"
+    zone.write_text(text)
+    number = free_port()
+    command = [str(program), "-p", str(number), str(zone)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            wait_until_it_answers(("127.0.0.1", number), 5)
+            answer = dig(("127.0.0.1", number), f"{longest}.test.")
+            assert answer.records == ["A 192.0.2.1", "A 192.0.2.2"]
+        finally:
+            process.kill()
+    for name in (f"{longest}d", f"{longest}d.test."):
+        zone.write_text(text + f"{name} A 192.0.2.3\n")
+        assert "the record's name is wrong" in run(program, zone).stderr
+
+
 def test_wrong_use_is_explained(program: Path, tmp_path: Path) -> None:
     assert "No such file" in run(program, tmp_path / "none").stderr
     assert "not a file" in run(program, tmp_path).stderr
