@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <linux/virtio_ids.h>
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 enum { QUEUE_IN, QUEUE_OUT, QUEUES };
@@ -42,6 +43,20 @@ static size_t clip(const struct kl_console *console, struct iovec *part)
 	return count;
 }
 
+/* Nobody reads any more: what comes is dropped, and the program learns of it as it would from its own pipe. */
+static void break_out(struct kl_console *console, int error)
+{
+	uint32_t none = 0;
+
+	console->out_broken = true;
+	if (error != EPIPE || !__atomic_load_n(&console->shared->takes_signals, __ATOMIC_RELAXED))
+		return;
+	/* A request to stop that is under way already goes before. */
+	__atomic_compare_exchange_n(
+		&console->shared->stop_signal, &none, SIGPIPE, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	kl_call_raise(console->device.call);
+}
+
 /* Write the current request. True: it is done. False: the descriptor takes no more for now. */
 static bool write_request(struct kl_console *console, int timeout_ms)
 {
@@ -54,7 +69,7 @@ static bool write_request(struct kl_console *console, int timeout_ms)
 		if (done > 0)
 			console->written += (uint64_t)done;
 		else if (done < 0 && errno != EINTR && errno != EAGAIN)
-			console->out_broken = true; /* nobody reads any more; what comes is dropped */
+			break_out(console, errno);
 		else if (done < 0 && timeout_ms)
 			return false;
 	}

@@ -12,6 +12,7 @@
 
 struct kl_console {
 	struct kl_virtio device;
+	struct kl_shared *shared; /* to send the program SIGPIPE once nobody reads its output */
 	bool in_ended, end_told, out_broken;
 	/* The request whose output is partly written. */
 	bool writing;

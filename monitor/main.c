@@ -17,10 +17,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,6 +62,8 @@ static int add_devices(struct machine *m)
 {
 	kl_console_init(&m->consoles[CONSOLE_STDIO], "console", KL_ROLE_STDIO, STDIN_FILENO, STDOUT_FILENO);
 	kl_console_init(&m->consoles[CONSOLE_STDERR], "console-stderr", KL_ROLE_STDERR, -1, STDERR_FILENO);
+	for (unsigned int i = 0; i < CONSOLES; i++)
+		m->consoles[i].shared = m->vcpu.shared;
 	kl_rng_init(&m->rng);
 	add_device(m, &m->consoles[CONSOLE_STDIO].device);
 	add_device(m, &m->consoles[CONSOLE_STDERR].device);
@@ -181,11 +185,26 @@ static void connect_parts(struct machine *m)
 	m->control.nets_count = m->options.nets_count;
 }
 
+/* Whatever ends the parent, even SIGKILL, stops us, too: nobody else would. */
+static int follow_parent(pid_t parent)
+{
+	if (!parent)
+		return 0;
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM))
+		return kl_fail(errno, "leave it out", "--parent: %s", strerror(errno));
+	if (getppid() != parent) /* it has ended already */
+		return kl_fail(ESRCH, "give the number of the process that starts us", "--parent %d: not our parent",
+			(int)parent);
+	return 0;
+}
+
 static int run(struct machine *m)
 {
 	int status = FAILED;
 
 	kl_error_set_log(m->options.log_fd);
+	if (follow_parent(m->options.parent))
+		return FAILED;
 	if (prepare(m))
 		return FAILED;
 	connect_parts(m);

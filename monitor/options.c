@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ const char kl_options_help[] =
 	"  --net tap:IF[,mac=MAC]      a network device on an existing tap interface\n"
 	"  --net passt:SOCKET[,mac=MAC] a network device on a running passt\n"
 	"  --net passt-fd:N[,mac=MAC]  the same, already connected to descriptor N\n"
+	"  --parent PID            end as with SIGTERM when this process, our parent, has ended\n"
 	"  --log-fd N              where the library OS's log goes (default 2)\n"
 	"  --no-sandbox            keep system calls and capabilities (to debug the monitor)\n"
 	"  --probe                 find out whether KVM here runs code at CPL 3; prints JSON, exit status 0 or 1\n"
@@ -59,6 +61,16 @@ static int parse_fd(const char *text, int *fd)
 	if (parse_bytes(text, &number) || number > FD_MAX)
 		return -EINVAL;
 	*fd = (int)number;
+	return 0;
+}
+
+static int parse_pid(const char *text, pid_t *pid)
+{
+	uint64_t number;
+
+	if (parse_bytes(text, &number) || !number || number > INT_MAX)
+		return -EINVAL;
+	*pid = (pid_t)number;
 	return 0;
 }
 
@@ -123,9 +135,9 @@ int kl_options_parse(struct kl_options *options, int argc, char **argv)
 	static const struct option table[] = {{"image", required_argument, NULL, 'i'},
 		{"memory", required_argument, NULL, 'm'}, {"cmdline", required_argument, NULL, 'a'},
 		{"control", required_argument, NULL, 'c'}, {"net", required_argument, NULL, 'n'},
-		{"log-fd", required_argument, NULL, 'l'}, {"no-sandbox", no_argument, NULL, 's'},
-		{"probe", no_argument, NULL, 'p'}, {"version", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'}, {0}};
+		{"parent", required_argument, NULL, 'P'}, {"log-fd", required_argument, NULL, 'l'},
+		{"no-sandbox", no_argument, NULL, 's'}, {"probe", no_argument, NULL, 'p'},
+		{"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {0}};
 	int error = 0;
 
 	*options = (struct kl_options){.cmdline = "", .log_fd = 2, .sandbox = true};
@@ -143,6 +155,10 @@ int kl_options_parse(struct kl_options *options, int argc, char **argv)
 		case 'v': options->action = KL_ACTION_VERSION; break;
 		case 'h': options->action = KL_ACTION_HELP; break;
 		case 'n': error = parse_net(options, optarg); break;
+		case 'P':
+			if (parse_pid(optarg, &options->parent))
+				error = kl_fail(EINVAL, "give a process number", "--parent %s: not one", optarg);
+			break;
 		case 'm':
 			if (parse_bytes(optarg, &options->memory_bytes) || !options->memory_bytes)
 				error = kl_fail(EINVAL, "give a number such as 64M", "--memory %s: not a size", optarg);

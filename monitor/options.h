@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define KL_OPTIONS_NET_MAX 4
 
@@ -25,6 +26,7 @@ struct kl_options {
 	const char *image;
 	const char *cmdline; /* never NULL */
 	const char *control; /* path of the control socket, or NULL */
+	pid_t parent;        /* the process that we are not to outlive, or 0 */
 	uint64_t memory_bytes;
 	int log_fd;
 	bool sandbox;

@@ -67,6 +67,7 @@ def main() -> int:
     parser.add_argument("--cmdline", default="")
     parser.add_argument("--control")
     parser.add_argument("--net")
+    parser.add_argument("--parent", type=int)
     parser.add_argument("--log-fd", type=int, default=2)
     parser.add_argument("--probe", action="store_true")
     options = parser.parse_args()

@@ -60,6 +60,15 @@ int main(int argc, char **argv)
 			if (write(1, buffer, count) != count)
 				return 1;
 	}
+	for (int i = 0; !strcmp(what, "chat") || !strcmp(what, "careless"); i++) {
+		if (!strcmp(what, "careless"))
+			signal(SIGPIPE, SIG_IGN);
+		printf("line %d\n", i);
+		fflush(stdout);
+		usleep(10000);
+		if (i == 200)
+			return 7;
+	}
 	if (!strcmp(what, "graceful"))
 		signal(SIGTERM, on_term);
 	if (!strcmp(what, "stubborn"))
@@ -161,6 +170,52 @@ def test_ctrl_c_stops_the_guest_and_leaves_nothing(
         assert process.wait(10) == 130
     assert json.loads(cli("ps", "-a", "--json").stdout) == []
     assert not Path(f"/proc/{instance['pid']}").exists()
+
+
+def test_a_reader_that_goes_ends_the_program(status_image: Path, runner: str, cli: Cli) -> None:
+    command = [sys.executable, "-m", "kernlet.cli", "run", "--runner", runner, str(status_image)]
+    with subprocess.Popen(
+        [*command, "--", "chat"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"line 0\n"
+        process.stdout.close()
+        assert (process.wait(LIMIT[runner]), process.stderr.read()) == (141, b"")
+    assert json.loads(cli("ps", "-a", "--json").stdout) == []
+
+
+def test_a_program_that_ignores_sigpipe_goes_on(status_image: Path, runner: str) -> None:
+    if runner == "qemu":
+        pytest.skip("QEMU ends in place of the program: no way to pass a signal on yet")
+    command = [sys.executable, "-m", "kernlet.cli", "run", "--runner", runner, str(status_image)]
+    with subprocess.Popen([*command, "--", "careless"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"line 0\n"
+        process.stdout.close()
+        assert process.wait(LIMIT[runner]) == 7
+
+
+@pytest.mark.parametrize("flags", [(), ("-d",)])
+def test_killing_who_looks_after_it_ends_the_guest(
+    status_image: Path, runner: str, cli: Cli, flags: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-m", "kernlet.cli", "run", "--runner", runner, *flags]
+    command += ["--name", "orphan", str(status_image), "--", "sleep", "60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        record = json.loads(cli("inspect", "--json", "orphan").stdout)
+        os.kill(record["keeper_pid"], signal.SIGKILL)
+    try:
+        deadline = time.monotonic() + 10
+        while Path(f"/proc/{record['pid']}").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        listed = json.loads(cli("ps", "-a", "--json").stdout)
+        assert [one["status"] for one in listed] == (["dead"] if flags else [])
+    finally:
+        cli("rm", "-f", "orphan")
 
 
 def test_stop_lets_the_program_end_by_itself(status_image: Path, runner: str) -> None:

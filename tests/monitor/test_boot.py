@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import shlex
 import signal
 import struct
 import subprocess
@@ -68,6 +70,26 @@ def test_signal_stops_the_vm(number: signal.Signals, guest: str) -> None:
     assert vm.wait(5) == 128 + number
     assert vm.stdin is not None
     vm.stdin.close()
+
+
+def test_vm_ends_with_its_parent() -> None:
+    script = f"{shlex.join(command('spin'))} --parent $$ & echo $!; sleep 60"
+    with subprocess.Popen(
+        ["/bin/sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        monitor = int(parent.stdout.readline())
+        ended = os.pidfd_open(monitor)
+        assert not select.select([ended], [], [], 0.3)[0]
+        parent.kill()
+        assert select.select([ended], [], [], 5)[0]
+        os.close(ended)
+
+
+def test_parent_must_be_the_parent() -> None:
+    done = run("hello", "--parent", "1")
+    assert done.status == 125
+    assert "--parent 1: not our parent; " in done.log
 
 
 def test_idle_guest_costs_no_time() -> None:

@@ -83,7 +83,9 @@ def test_verbose_says_what_is_used_and_shows_the_log() -> None:
 
 
 def test_a_signal_in_the_guest_is_the_status() -> None:
-    assert kernlet("run", "i.kernlet", "kill", "11").returncode == 139
+    done = kernlet("run", "i.kernlet", "kill", "11")
+    assert done.returncode == 139
+    assert done.stderr.startswith("kernlet: SIGSEGV ended the virtual machine; ")
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

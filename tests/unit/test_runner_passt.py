@@ -151,6 +151,27 @@ def test_a_failing_passt_stops_the_vm_and_is_explained(
             process.wait()
 
 
+@needs_passt
+@pytest.mark.parametrize(
+    ("number", "cause"), [(9, "SIGKILL ended it"), (15, "it ended while the guest ran")]
+)
+def test_a_passt_that_is_killed_stops_the_vm_and_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, cause: str
+) -> None:
+    monkeypatch.setenv("KERNLET_MONITOR", str(install(tmp_path)))
+    null = os.open(os.devnull, os.O_RDWR)
+    spec = RunSpec("/image", 1 << 20, (), ("guest", "sleep", "20"), user_network())
+    process = MonitorRunner().start(
+        spec._replace(stdin_fd=null, stdout_fd=null, stderr_fd=null, log_fd=null)
+    )
+    os.close(null)
+    assert process.helper is not None
+    time.sleep(0.3)  # it has begun to heed signals
+    os.kill(process.helper.pid, number)
+    with pytest.raises(HelperError, match=f"passt failed.*{cause}"):
+        process.wait()
+
+
 def test_a_missing_passt_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kernlet.runner._passt.passt_path", lambda: "")
     with pytest.raises(StartError, match="apt-get install passt"):

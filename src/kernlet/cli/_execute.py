@@ -238,6 +238,11 @@ def _foreground(
         manager.ended(instance, status)
         for number, handler in before.items():
             signal.signal(number, handler)
+    if process.killed and not received:
+        complain(
+            f"kernlet: {signal.Signals(status - 128).name} ended the virtual machine; "
+            "look for who sent it: you, or the system for want of memory (dmesg)"
+        )
     if status in _NOT_THE_PROGRAMS and not verbose:
         _show_lines(log_fd, _NOT_THE_PROGRAMS[status])
     if status >= 128 and not received and not process.killed:

@@ -71,6 +71,7 @@ class MonitorRunner:
             raise StartError(f"{_PROGRAM} is not built", hint="make monitor, or use --runner qemu")
         settings = list(spec.settings)
         command = [path, "--image", spec.image, "--memory", str(spec.memory_bytes)]
+        command += ["--parent", str(os.getpid())]
         fds = {0: spec.stdin_fd, 1: spec.stdout_fd, 2: spec.stderr_fd}
         if spec.log_fd != spec.stderr_fd:
             fds[_LOG_FD] = spec.log_fd

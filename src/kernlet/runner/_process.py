@@ -18,6 +18,11 @@ OWN_FAILURE = 125
 """Exit status of kernlet's own failures, as docker has it."""
 
 
+_CHATTER = ("to syslog", "Don't run as root", "Started in foreground")
+"""Of what passt says on its standard error: lines that are no complaints."""
+_SAME_END_SECONDS = 1.0
+
+
 class StartError(KernletError):
     """The virtual machine, or a helper that it needs, did not start."""
 
@@ -76,6 +81,16 @@ def find_program(name: str, extra: Sequence[str] = ()) -> str:
     return ""
 
 
+def tied_to_us(kill_with: str) -> list[str]:
+    """Return the start of a command line that ends a program, by this signal, when we end.
+
+    Whatever ends us, even SIGKILL: nobody else would end the program. Empty where setpriv(1) is
+    missing.
+    """
+    path = find_program("setpriv", ("/usr/bin",))
+    return [path, "--pdeathsig", kill_with, "--"] if path else []
+
+
 def exit_status(wait_status: int) -> int:
     """Turn what waitpid(2) gives into a shell's exit status."""
     code = os.waitstatus_to_exitcode(wait_status)
@@ -94,8 +109,20 @@ class Helper:
     def complaint(self) -> str:
         """Return the last line of what the helper said on its standard error."""
         lines = self.errors.decode(errors="replace").split("\n")
-        lines = [line.strip() for line in lines if line.strip() and "to syslog" not in line]
+        lines = [line.strip() for line in lines if line.strip()]
+        lines = [line for line in lines if not any(text in line for text in _CHATTER)]
         return lines[-1] if lines else "no reason given"
+
+    def ending(self) -> str:
+        """Return why the helper, a child that has ended, did so; empty for an end in good order."""
+        info = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        if info is None or info.si_status == 0:
+            return ""
+        if info.si_code != os.CLD_EXITED:
+            return f"{signal.Signals(info.si_status).name} ended it"
+        with contextlib.suppress(OSError):
+            self.errors += os.read(self.error_fd, 65536)
+        return self.complaint()
 
     def stop(self) -> None:
         """End the helper now: the VM that it was for did not start."""
@@ -201,23 +228,26 @@ class VmProcess:
                         del sources[fd]
                 if helper and helper_fd in ready and running:
                     poll.unregister(helper_fd)
-                    failure = self._helper_ended(helper)
+                    failure = self._helper_ended(helper, vm_fd)
         finally:
             os.close(vm_fd)
             if helper_fd >= 0:
                 os.close(helper_fd)
         return failure
 
-    def _helper_ended(self, helper: Helper) -> HelperError | None:
-        info = os.waitid(os.P_PID, helper.pid, os.WEXITED | os.WNOWAIT)
-        if info is None or info.si_status == 0:
-            return None
+    def _helper_ended(self, helper: Helper, vm_fd: int) -> HelperError | None:
+        import select
+
+        cause = helper.ending()
+        if not cause:
+            # It ends in good order when the VM does, which may show a moment later.
+            if select.select([vm_fd], [], [], _SAME_END_SECONDS)[0]:
+                return None
+            cause = "it ended while the guest ran"
         self.signal(signal.SIGTERM)
-        with contextlib.suppress(OSError):
-            helper.errors += os.read(helper.error_fd, 65536)
         return HelperError(
             f"{helper.name} failed, so the guest has no network",
-            cause=helper.complaint(),
+            cause=cause,
             hint="'kernlet doctor' checks the network helpers; --net none runs without one",
         )
 
@@ -236,8 +266,8 @@ def _read_all(fd: int, consume: Callable[[bytes], None]) -> bool:
         consume(data)
 
 
-def write_all(fd: int, data: bytes) -> None:
-    """Write everything, waiting where ``fd`` is slow; a reader that is gone ends it quietly."""
+def write_all(fd: int, data: bytes) -> bool:
+    """Write everything, waiting where ``fd`` is slow; False when its reader has gone."""
     view = memoryview(data)
     while view:
         try:
@@ -246,5 +276,8 @@ def write_all(fd: int, data: bytes) -> None:
             import select
 
             select.select([], [fd], [])
+        except BrokenPipeError:
+            return False
         except OSError:
-            return
+            return True
+    return True

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 from kernlet.image import read_image
@@ -12,7 +13,7 @@ from . import _cache, _cmdline
 from ._base import ProbeResult
 from ._monitor import MonitorRunner, hardware_virtualisation
 from ._passt import passt_path, start_passt
-from ._process import StartError, VmProcess, find_program, spawn, write_all
+from ._process import StartError, VmProcess, find_program, spawn, tied_to_us, write_all
 from ._tsc import tsc_khz
 
 TYPE_CHECKING = False
@@ -78,7 +79,7 @@ class QemuRunner:
             fds[_NET_FD] = net_fd
         try:
             command = qemu_command(path, accelerator, spec, text, by_fd=net_fd >= 0)
-            process = VmProcess(spawn(command, fds), helper)
+            process = VmProcess(spawn([*tied_to_us("KILL"), *command], fds), helper)
         except BaseException:
             for read_fd, _ in pipes.values():
                 os.close(read_fd)
@@ -166,6 +167,7 @@ def _follow(process: VmProcess, spec: RunSpec, pipes: dict[int, int]) -> None:
     complaints = bytearray()
     blocking = {fd: os.get_blocking(fd) for fd in {spec.stdin_fd} if fd < 3}
     result: list[int] = []
+    unread: list[int] = []
 
     def take_log(data: bytes) -> None:
         log.extend(data)
@@ -178,6 +180,15 @@ def _follow(process: VmProcess, spec: RunSpec, pipes: dict[int, int]) -> None:
             else:
                 process.on_log(line + b"\n")
 
+    def keep(data: bytes) -> None:
+        write_all(spec.log_fd, data)
+
+    def give(fd: int, data: bytes) -> None:
+        # QEMU cannot hand the guest a signal, so SIGPIPE's default action is taken for it.
+        if not write_all(fd, data) and not unread:
+            unread.append(fd)
+            process.signal(signal.SIGKILL)
+
     def finish(status: int) -> int:
         # QEMU leaves the descriptors that it was given non-blocking; others share them.
         for fd, was in blocking.items():
@@ -186,6 +197,9 @@ def _follow(process: VmProcess, spec: RunSpec, pipes: dict[int, int]) -> None:
             take_log(b"\n")
         if result:
             return result[0]
+        if unread:
+            process.killed = False  # by us, in place of the guest
+            return 128 + signal.SIGPIPE
         if status >= 128:
             return status
         lines = [line for line in complaints.decode(errors="replace").splitlines() if line.strip()]
@@ -201,9 +215,9 @@ def _follow(process: VmProcess, spec: RunSpec, pipes: dict[int, int]) -> None:
         )
 
     process.relays = True
-    process.on_stdout = lambda data: write_all(spec.stdout_fd, data)
-    process.on_stderr = lambda data: write_all(spec.stderr_fd, data)
-    process.on_log = lambda data: write_all(spec.log_fd, data)
+    process.on_stdout = lambda data: give(spec.stdout_fd, data)
+    process.on_stderr = lambda data: give(spec.stderr_fd, data)
+    process.on_log = keep
     process.sources[pipes[_OUT_FD]] = lambda data: process.on_stdout(data)
     process.sources[pipes[_ERR_FD]] = lambda data: process.on_stderr(data)
     process.sources[pipes[_LOG_FD]] = take_log
