@@ -7,10 +7,11 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import islice
 
-from iced_x86 import FlowControl, Instruction, OpKind
+from iced_x86 import ConditionCode, FlowControl, Instruction, Mnemonic, OpKind
 
-from kernlet.build.analysis._machine import Machine, State
+from kernlet.build.analysis._machine import IMMEDIATES, Machine, State, general_register
 from kernlet.build.analysis._sweep import Sweep, falls_through
+from kernlet.build.analysis._values import of
 
 __all__ = ["FunctionFlow"]
 
@@ -27,6 +28,7 @@ class _Block:
     successors: list[int]
     state: State | None = None
     visits: int = 0
+    queued: bool = False
 
 
 @dataclass(slots=True)
@@ -95,10 +97,10 @@ class FunctionFlow:
         leaders = leaders & instructions.keys()
         tables = {a for a in self._table_entries(sweep, instructions) if a in instructions}
         leaders |= tables
-        previous_end = None
+        previous_end = self.low
         for address, instruction in instructions.items():
             if previous_end != address:
-                leaders.add(address)
+                leaders |= {address, previous_end}
             previous_end = instruction.next_ip
             if instruction.op_count and instruction.op0_kind in _NEAR:
                 target = instruction.near_branch_target
@@ -159,15 +161,48 @@ class FunctionFlow:
         elif not block.state.merge(state, widen=block.visits > _VISITS_MAX):
             return
         block.visits += 1
-        if address not in work:
+        if not block.queued:
+            block.queued = True
             work.append(address)
 
     def _run(self, machine: Machine, work: list[int]) -> None:
         while work:
             block = self._blocks[work.pop()]
+            block.queued = False
             assert block.state is not None
             state = block.state.copy()
             for instruction in block.instructions:
                 machine.step(state, instruction)
+            equal = _learns(block.instructions)
             for successor in block.successors:
-                self._enter(successor, state, work)
+                if equal is not None and successor == equal[0]:
+                    known = state.copy()
+                    known.registers[equal[1]] = of(equal[2])
+                    self._enter(successor, known, work)
+                else:
+                    self._enter(successor, state, work)
+
+
+def _learns(block: list[Instruction]) -> tuple[int, int, int] | None:
+    """Return what a comparison at the end of a block says: where control goes if which register is which number."""
+    if len(block) < 2:
+        return None
+    jump, compare = block[-1], block[-2]
+    if jump.condition_code == ConditionCode.E:
+        target, other = jump.near_branch_target, jump.next_ip
+    elif jump.condition_code == ConditionCode.NE:
+        target, other = jump.next_ip, jump.near_branch_target
+    else:
+        return None
+    if jump.flow_control != FlowControl.CONDITIONAL_BRANCH or target == other:
+        return None
+    if compare.op0_kind != OpKind.REGISTER:
+        return None
+    if compare.mnemonic == Mnemonic.TEST and compare.op1_kind == OpKind.REGISTER:
+        number = 0 if compare.op0_register == compare.op1_register else None
+    elif compare.mnemonic == Mnemonic.CMP and compare.op1_kind in IMMEDIATES:
+        number = compare.immediate(1)
+    else:
+        return None
+    index = general_register(compare.op0_register)
+    return None if index is None or number is None else (target, index, number)

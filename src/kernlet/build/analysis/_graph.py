@@ -18,12 +18,14 @@ from iced_x86 import MemorySizeExt
 
 from kernlet.build.analysis._sweep import Sweep, falls_through, runs_on
 from kernlet.build.analysis._view import ElfView
+from kernlet.elf.constants import PT_DYNAMIC, PT_LOAD
 
 __all__ = ["Edges", "Graph"]
 
 _ALIGNED = 32
 _REACH_MIN = 64
 _VECTOR_MAX = 64
+_PT_GNU_RELRO = 0x6474E552
 
 
 @dataclass(slots=True)
@@ -90,19 +92,27 @@ class Graph:
         high = self._functions[at] if at < len(self._functions) else end
         return low, min(high, end)
 
-    def object_for(self, address: int, seen: bool = True) -> int | None:
-        """Return the object that a reference to the data at ``address`` reaches; None if no pointer is in it."""
+    def object_for(self, address: int, new: bool = True) -> int | None:
+        """Return the object that a reference to the data at ``address`` reaches; None if no pointer is in it.
+
+        ``new``: make it if need be.
+        """
         bounds = self._bounds(address)
         if bounds in self._object_ids:
             return self._object_ids[bounds]
         low, high = bounds
         at = bisect_left(self._cells, low)
-        if not seen or at >= len(self._cells) or self._cells[at] >= high:
+        if not new or at >= len(self._cells) or self._cells[at] >= high:
             return None
         self._object_ids[bounds] = len(self.ranges)
         self.ranges.append(bounds)
         self.objects.append(Edges())
         return len(self.ranges) - 1
+
+    @staticmethod
+    def cells_in(places: list[int], low: int, high: int) -> list[int]:
+        """Return those of the sorted ``places`` that lie in [low, high)."""
+        return places[bisect_left(places, low) : bisect_left(places, high)]
 
     def _bounds(self, address: int) -> tuple[int, int]:
         at = bisect_right(self._symbol_starts, address)
@@ -122,8 +132,9 @@ class Graph:
         named = {r.target for r in self.sweep.references if r.taken}
         named.update(view.pointers.values())
         cuts = {address for address in named if address % _ALIGNED == 0}
-        for segment in view.elf.loads:
-            cuts |= {segment.vaddr, segment.end}
+        for segment in view.elf.segments:
+            if segment.type in (PT_LOAD, PT_DYNAMIC, _PT_GNU_RELRO):
+                cuts |= {segment.vaddr, segment.end}
         symbols = [o for o in view.objects if not view.in_code(o.start)]
         cuts = {cut for cut in cuts if not self._inside_symbol(cut)}
         cuts |= {o.start for o in symbols} | {o.start + o.size for o in symbols}
@@ -181,7 +192,7 @@ class Graph:
                 node = self.node_at(previous.ip)
                 if node is not None:
                     self.nodes[node].nodes.add(index)
-                if at_end:
+                if self.function_range(start)[0] == start:
                     self.run_into[previous.ip] = start
         for at in self.sweep.indirect:
             self._lead_to_range(at, *self.function_range(at))
@@ -268,5 +279,6 @@ class Graph:
             first = bisect_left(self._cells, low)
             last = bisect_left(self._cells, high)
             for cell in self._cells[first:last]:
-                self._follow_cell(edges, cell)
+                if cell not in self.view.slots:
+                    self._follow_cell(edges, cell)
             done += 1

@@ -24,7 +24,16 @@ from kernlet.build.analysis import _values as v
 from kernlet.build.analysis._values import Value
 from kernlet.build.analysis._view import ElfView
 
-__all__ = ["ARGUMENTS", "CALL_RETURN", "RAX", "RSP", "Machine", "State"]
+__all__ = [
+    "ARGUMENTS",
+    "CALL_RETURN",
+    "IMMEDIATES",
+    "RAX",
+    "RSP",
+    "Machine",
+    "State",
+    "general_register",
+]
 
 RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI = range(8)
 ARGUMENTS = (RDI, RSI, RDX, RCX, 8, 9)
@@ -35,7 +44,7 @@ _CLOBBERED = (RAX, RCX, RDX, RSI, RDI, 8, 9, 10, 11)
 _SYSCALL_CLOBBERED = (RAX, RCX, 11)
 _ORDER = ("RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", *(f"R{n}" for n in range(8, 16)))
 _WRITES = (OpAccess.WRITE, OpAccess.READ_WRITE, OpAccess.COND_WRITE, OpAccess.READ_COND_WRITE)
-_IMMEDIATES = frozenset(
+IMMEDIATES = frozenset(
     (
         OpKind.IMMEDIATE8,
         OpKind.IMMEDIATE16,
@@ -68,6 +77,14 @@ def _registers() -> dict[int, tuple[int, int, bool]]:
 
 
 _GENERAL = _registers()
+
+
+def general_register(register: int) -> int | None:
+    """Return the index of a general register of 4 or 8 bytes, None for all others."""
+    found = _GENERAL.get(register)
+    return found[0] if found is not None and found[1] >= 4 else None
+
+
 _BINARY = {
     Mnemonic.ADD: "add",
     Mnemonic.SUB: "sub",
@@ -242,7 +259,7 @@ class Machine:
         kind = instruction.op_kind(index)
         if kind == OpKind.REGISTER:
             return _read(state, instruction.op_register(index))
-        if kind in _IMMEDIATES:
+        if kind in IMMEDIATES:
             return v.of(instruction.immediate(index))
         if kind == OpKind.MEMORY:
             return self._load(state, instruction)

@@ -7,6 +7,7 @@ upwards; what other files have to say is left *open*, as a formula over the regi
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -84,6 +85,8 @@ class Resolver:
     _transfers: dict[int, list[tuple[int, int]]] = field(init=False)
     _outside: set[int] = field(default_factory=set)
     _wild: set[int] = field(default_factory=set)
+    _targets: list[int] = field(default_factory=list)
+    _sorted_wild: list[int] = field(default_factory=list)
     _seen: set[tuple[int, int, int, Values]] = field(default_factory=set)
     _steps: int = 0
     interest: frozenset[str] = frozenset(IMPORTS)
@@ -104,10 +107,13 @@ class Resolver:
         self._outside |= {s.value for s in view.symbols if s.defined and not s.tls}
         taken = {r.target for r in sweep.references if r.taken} | set(view.pointers.values())
         self._outside |= {address for address in taken if view.in_code(address)}
-        starts = {low for low, _ in sweep.pieces} | {f.start for f in view.functions}
-        self._wild = {address for address in taken if address not in starts}
-        self._wild -= {s.value for s in view.symbols}
+        self._wild = {
+            address for address in taken if self.graph.function_range(address)[0] != address
+        }
         self._wild |= {pad for frame in view.frames for pad in frame.landing_pads}
+
+        self._targets = sorted(self._transfers)
+        self._sorted_wild = sorted(self._wild)
 
     def run(self) -> None:
         """Look at every system call and every call of an import of interest."""
@@ -168,9 +174,8 @@ class Resolver:
         flow = self._flows.get(bounds)
         if flow is None:
             low, high = bounds
-            inside = range(low, high)
-            entries = {low} | {target for target in self._transfers if target in inside}
-            wild = {target for target in self._wild if target in inside}
+            entries = {low, *_within(self._targets, low, high)}
+            wild = set(_within(self._sorted_wild, low, high))
             flow = FunctionFlow.of(self.graph.sweep, self._machine, bounds, entries, wild)
             self._flows[bounds] = flow
         return flow
@@ -334,6 +339,10 @@ class Resolver:
                 return None
             found.append((reference.at, state, self._machine.operand(state, instruction, 1)))
         return found
+
+
+def _within(places: list[int], low: int, high: int) -> list[int]:
+    return places[bisect_left(places, low) : bisect_left(places, high)]
 
 
 _READS = frozenset((Mnemonic.CMP, Mnemonic.TEST, Mnemonic.PUSH))

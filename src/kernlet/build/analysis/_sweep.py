@@ -9,7 +9,7 @@ there, so that data between code hides nothing: every instruction that control f
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from iced_x86 import Code, Decoder, FlowControl, Instruction, Mnemonic, OpKind
@@ -278,21 +278,33 @@ class Sweep:
         seeds |= {function.start for function in view.functions}
         seeds |= {pad for frame in view.frames for pad in frame.landing_pads}
         seeds |= self._run_ons
-        seen_jumps = seen_calls = seen_references = 0
+        seen = [0, 0, 0]
+        tables_read: set[int] = set()
+        while seeds:
+            self._follow(seeds, seen)
+            new = self._bases - tables_read
+            tables_read |= new
+            self._read_tables(new)
+            seeds = {entry for base in new for entry in self.tables.get(base, ())}
+        # What was found since then may end some of the tables earlier.
+        self.tables.clear()
+        self._read_tables(self._bases)
+
+    def _follow(self, seeds: set[int], seen: list[int]) -> None:
+        """Decode from ``seeds`` and from all that is found on the way; ``seen`` counts what was looked at before."""
+        jumps, calls, references = self.jumps, self.calls, self.references
+        work = list(seeds)
         while True:
-            seeds |= {target for _, target in self.jumps[seen_jumps:]}
-            seeds |= {target for _, target in self.calls[seen_calls:]}
-            seeds |= {r.target for r in self.references[seen_references:] if r.taken}
-            seen_jumps, seen_calls = len(self.jumps), len(self.calls)
-            seen_references = len(self.references)
-            self._read_tables()
-            seeds |= {entry for entries in self.tables.values() for entry in entries}
-            new = sorted(address for address in seeds if self._undecoded(address))
-            if not new:
+            work += [target for _, target in jumps[seen[0] :]]
+            work += [target for _, target in calls[seen[1] :]]
+            work += [r.target for r in references[seen[2] :] if r.taken]
+            seen[:] = len(jumps), len(calls), len(references)
+            if not work:
                 return
-            seeds = set()
-            for address in new:
-                self._decode_run(address)
+            while work:
+                address = work.pop()
+                if self._undecoded(address):
+                    self._decode_run(address)
 
     def _find_dead_ends(self) -> None:
         """Find the functions that have no way out: no return, no jump elsewhere but to others of their kind."""
@@ -345,12 +357,10 @@ class Sweep:
         if len(self.indirect) > jumps or self.piece_at(start) is None:
             self._bases.update(r.target for r in self.references[first:] if r.taken)
 
-    def _read_tables(self) -> None:
-        """Read every switch table. One ends, at the latest, where the next thing begins that code refers to."""
-        bases = sorted(base for base in self._bases if not self.view.in_code(base))
+    def _read_tables(self, bases: Iterable[int]) -> None:
+        """Read the switch tables. One ends, at the latest, where the next thing begins that code refers to."""
         known = sorted({r.target for r in self.references})
-        self.tables.clear()
-        for base in bases:
+        for base in sorted(base for base in bases if not self.view.in_code(base)):
             at = bisect_right(known, base)
             end = known[at] if at < len(known) else base + 4 * _TABLE_MAX
             entries = self._table(base, end)

@@ -39,6 +39,7 @@ _DT_HASH, _DT_SYMTAB, _DT_GNU_HASH = 4, 6, 0x6FFFFEF5
 _DT_VERSYM, _DT_VERDEF, _DT_VERNEED = 0x6FFFFFF0, 0x6FFFFFFC, 0x6FFFFFFE
 _DT_INIT_ARRAY, _DT_INIT_ARRAYSZ, _DT_FINI_ARRAY, _DT_FINI_ARRAYSZ = 25, 27, 26, 28
 _DT_PREINIT_ARRAY, _DT_PREINIT_ARRAYSZ = 32, 33
+_GLOB_DAT, _JUMP_SLOT = 6, 7
 _SYMBOLS_MAX = 1_000_000
 _RECORDS_MAX = 100_000
 _VERSION_HIDDEN = 0x8000
@@ -93,8 +94,11 @@ class ElfView:
     objects: list[Function]
     pointers: dict[int, int] = field(default_factory=dict)
     imports: dict[int, tuple[int, int]] = field(default_factory=dict)
+    slots: set[int] = field(default_factory=set)
+    """Places of the global offset table: only single instructions read them."""
     resolvers: set[int] = field(default_factory=set)
     initialisers: set[int] = field(default_factory=set)
+    _code: list[tuple[int, int]] = field(default_factory=list)
 
     @classmethod
     def of(cls, elf: ElfFile) -> ElfView:
@@ -117,6 +121,7 @@ class ElfView:
             read_functions(elf),
             [objects[key] for key in sorted(objects)],
         )
+        view._code = [(r.start, r.end) for r in regions if r.executable]
         view._relocate()
         view._find_initialisers()
         return view
@@ -135,7 +140,10 @@ class ElfView:
 
     def in_code(self, address: int) -> bool:
         """Whether ``address`` lies in executable bytes of the file."""
-        return any(r.executable and r.start <= address < r.end for r in self.regions)
+        for start, end in self._code:  # noqa: SIM110 - asked millions of times
+            if start <= address < end:
+                return True
+        return False
 
     def string(self, address: int) -> str | None:
         """Return the zero-terminated text at ``address``; None if there is none that is printable."""
@@ -171,6 +179,8 @@ class ElfView:
                 self.resolvers.add(relocation.addend)
             elif 0 < relocation.symbol < count:
                 self.imports[relocation.offset] = (relocation.symbol, relocation.addend)
+                if relocation.type in (_GLOB_DAT, _JUMP_SLOT):
+                    self.slots.add(relocation.offset)
         if self.absolute:
             self.pointers.update(_words(self))
 
