@@ -119,3 +119,17 @@ def test_nothing_is_left_when_a_build_fails(
     assert ended.value.code == 1
     assert capsys.readouterr().err.startswith("kernlet: ")
     assert sorted(program.parent.iterdir()) == before
+
+
+def test_an_output_that_is_no_file_stays_as_it_is(
+    program: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(SystemExit) as ended:
+        main(["build", str(program), "-o", str(fifo)])
+    assert ended.value.code == 1
+    assert (
+        capsys.readouterr().err == f"kernlet: {fifo} is not a regular file; name a file with -o\n"
+    )
+    assert fifo.is_fifo()

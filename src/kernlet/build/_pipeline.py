@@ -102,6 +102,8 @@ def build_plan(
     output = output.absolute()
     if output.is_dir():
         raise BuildError(f"{output} is a directory", hint="name a file with -o")
+    if output.exists() and not output.is_file():  # a device would be replaced, for everybody
+        raise BuildError(f"{output} is not a regular file", hint="name a file with -o")
     if not output.parent.is_dir():
         raise BuildError(f"there is no directory {output.parent}", hint="make it first")
     try:
