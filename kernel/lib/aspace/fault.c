@@ -334,9 +334,13 @@ void kl_aspace_populate(struct kl_aspace *as, kl_uaddr addr, uint64_t bytes, boo
 		if (area == NULL || !allowed(area, write ? KL_FAULT_WRITE : 0))
 			break;
 		stop = KL_MIN(end, area->end);
+		/* Nobody has faulted: where a page is replaced by a copy, the TLB may still have the old one. */
+		as->stale |= write;
 		for (; start < stop; start += KL_PAGE_BYTES) {
-			if (fill_one(as, area, start, write) < 0)
+			if (fill_one(as, area, start, write) < 0) {
+				aspace_flush(as);
 				return;
+			}
 		}
 	}
 	aspace_flush(as);

@@ -118,17 +118,26 @@ static kl_ssize console_read(struct kl_file *file, struct kl_iter *it, int64_t *
 /* Hands over one chunk. Returns how much the device took: all, unless the file must not wait or a signal came. */
 static size_t put(struct kl_console_port *port, const uint8_t *data, size_t n, bool nonblock)
 {
+	bool looked = false;
 	size_t done = 0;
 
 	for (;;) {
-		done += port->ops->write(port, data + done, n - done);
+		size_t taken = port->ops->write(port, data + done, n - done);
+
+		done += taken;
 		if (done == n)
 			return done;
 		port->ops->flush(port);
-		if (kl_poll())
-			continue;
+		/* Once without progress: what other devices have to say does not make room here. */
+		looked &= taken == 0;
+		if (!looked) {
+			looked = true;
+			if (kl_poll())
+				continue;
+		}
 		if (nonblock || kl_wait(&port->wait, KL_FOREVER, true) < 0)
 			return done;
+		looked = false;
 	}
 }
 

@@ -19,6 +19,7 @@ struct kl_pipe {
 	uint32_t readers_ever, writers_ever; /* opens so far */
 	uint64_t head, tail;                 /* bytes ever read, ever written */
 	uint32_t slots;                      /* a power of two */
+	bool taken;                          /* a splice(2) is at the first bytes: nobody else reads */
 	kl_phys *pages;                      /* slots of them, KL_PHYS_NONE where nothing is */
 };
 

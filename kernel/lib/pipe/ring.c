@@ -93,10 +93,10 @@ kl_ssize kl_pipe_put(struct kl_pipe *p, struct kl_iter *it, size_t n)
 
 int kl_pipe_wait_data(struct kl_pipe *p, bool nonblock)
 {
-	while (kl_pipe_used(p) == 0) {
+	while (kl_pipe_used(p) == 0 || p->taken) {
 		int rc;
 
-		if (p->writers == 0)
+		if (p->writers == 0 && !p->taken)
 			return 0;
 		rc = nonblock ? -EAGAIN : kl_wait(&p->readers_wait, KL_FOREVER, true);
 		if (rc < 0)

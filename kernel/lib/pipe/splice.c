@@ -6,6 +6,7 @@
 #include "pipe_priv.h"
 
 #include <asm/errno.h>
+#include <linux/eventpoll.h>
 #include <linux/fcntl.h>
 
 #define SPLICE_F_NONBLOCK 2u
@@ -26,6 +27,10 @@ static kl_ssize from_pipe(struct kl_file *in, struct kl_file *out, int64_t *pos,
 	struct kl_pipe *p = kl_pipe_of(in);
 	kl_ssize done = 0, rc = kl_pipe_wait_data(p, nonblocking(in, flags));
 
+	if (rc <= 0)
+		return rc;
+	/* Writing may wait, with the pipe's own bytes in hand. */
+	p->taken = true;
 	while (rc > 0 && (size_t)done < n && kl_pipe_used(p) > 0) {
 		struct kl_iter it;
 		const void *data;
@@ -41,6 +46,8 @@ static kl_ssize from_pipe(struct kl_file *in, struct kl_file *out, int64_t *pos,
 			done += rc;
 		}
 	}
+	p->taken = false;
+	kl_waitq_wake(&p->readers_wait, EPOLLIN | EPOLLRDNORM);
 	return done > 0 ? done : rc;
 }
 
@@ -115,11 +122,16 @@ static kl_ssize tee(struct kl_file *in, struct kl_file *out, size_t n, unsigned 
 		return -EINVAL;
 	if (!kl_file_readable(in) || !kl_file_writable(out))
 		return -EBADF;
-	rc = kl_pipe_wait_data(from, nonblocking(in, flags));
-	if (rc > 0)
-		rc = kl_pipe_wait_room(to, 1, nonblocking(out, flags)) < 0 ? -EAGAIN : 1;
+	do {
+		rc = kl_pipe_wait_data(from, nonblocking(in, flags));
+		if (rc <= 0)
+			return rc;
+		rc = kl_pipe_wait_room(to, 1, nonblocking(out, flags));
+		if (rc < 0)
+			return rc;
+	} while (kl_pipe_used(from) == 0); /* read by another thread while this one waited */
 	n = KL_MIN(n, kl_pipe_used(from));
-	while (rc > 0 && (size_t)done < n) {
+	for (rc = 1; rc > 0 && (size_t)done < n;) {
 		uint64_t head = from->head;
 		struct kl_iter it;
 		const void *data;

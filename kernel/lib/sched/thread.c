@@ -7,6 +7,7 @@
 #include <kl/heap.h>
 #include <kl/pmm.h>
 #include <kl/process.h>
+#include <kl/signal.h>
 #include <kl/string.h>
 
 #include "kl_layout.h"
@@ -16,6 +17,7 @@
 
 static struct {
 	uint64_t next_slot_va; /* never used yet */
+	uint64_t next_mapped;  /* bytes of it that are mapped all the same: memory ran out on the way */
 	uint64_t free_va; /* stack that can be used again, still mapped; its top word names the next one; 0: none */
 	struct kl_list dead;
 	int next_tid;
@@ -32,20 +34,22 @@ static uint64_t *next_free(uint64_t va)
 
 static int map_stack(uint64_t va)
 {
-	for (uint64_t off = 0; off < KL_KSTACK_BYTES; off += KL_PAGE_BYTES) {
+	while (threads.next_mapped < KL_KSTACK_BYTES) {
 		kl_phys page = kl_page_alloc_zeroed();
 
 		if (page == KL_PHYS_NONE)
 			return -ENOMEM;
-		if (kl_kernel_map(va + off, page, KL_MAP_WRITE) < 0) {
+		if (kl_kernel_map(va + threads.next_mapped, page, KL_MAP_WRITE) < 0) {
 			kl_page_put(page);
 			return -ENOMEM;
 		}
+		threads.next_mapped += KL_PAGE_BYTES;
 	}
+	threads.next_mapped = 0;
 	return 0;
 }
 
-/* The lowest byte of a mapped stack, or 0. A slot whose mapping failed half-way is tried again next time. */
+/* The lowest byte of a mapped stack, or 0. A slot whose mapping failed half-way is gone on with next time. */
 static uint64_t stack_alloc(void)
 {
 	uint64_t va = threads.free_va;
@@ -122,6 +126,7 @@ struct kl_thread *kl_thread_create_kernel(const char *name, void (*fn)(void *arg
 
 void sched_free(struct kl_thread *thread)
 {
+	kl_signal_thread_free(thread);
 	kl_arch_thread_free(thread);
 	stack_free(thread->kstack_va);
 	kl_free(thread);

@@ -76,6 +76,11 @@ int signal_queue_take(uint64_t *pending, struct kl_list *queue, uint64_t mask, s
 	return sig;
 }
 
+void kl_signal_thread_free(struct kl_thread *thread)
+{
+	signal_queue_drop(&thread->sig.pending, &thread->sig.queue, ~0ull);
+}
+
 void signal_queue_drop(uint64_t *pending, struct kl_list *queue, uint64_t mask)
 {
 	*pending &= ~mask;

@@ -102,6 +102,8 @@ static int lock_file(struct kl_file *file, int op)
 		if (rc < 0)
 			return rc;
 	}
+	/* One entry a file: another thread may have locked it while this one waited. */
+	kl_flock_release(file);
 	return add_flock(file, exclusive);
 }
 

@@ -116,6 +116,26 @@ static void test_full(void)
 	printf("ok a full pipe\n");
 }
 
+static int from[2], to[2];
+
+static void steal(void)
+{
+	meanwhile = NULL;
+	CHECK(kl_sys_read(from[0], U(got), 5000) == -EAGAIN && kl_sys_read(to[0], U(got), 65536) == 65536);
+}
+
+/* While a splice waits with bytes of the pipe in hand, nobody else takes them. */
+static void test_splice_waits(void)
+{
+	CHECK(kl_sys_pipe2(U(from), O_NONBLOCK) == 0 && kl_sys_pipe2(U(to), 0) == 0);
+	CHECK(kl_sys_write(from[1], U(data), 5000) == 5000 && kl_sys_write(to[1], U(data), 65536) == 65536);
+	meanwhile = steal;
+	CHECK(kl_sys_splice(from[0], 0, to[1], 0, 5000, 0) == 5000 && meanwhile == NULL);
+	CHECK(kl_sys_read(to[0], U(got), 10000) == 5000 && memcmp(got, data, 5000) == 0);
+	CHECK(kl_sys_read(from[0], U(got), 1) == -EAGAIN);
+	printf("ok a splice that waits\n");
+}
+
 static void test_memfd(void)
 {
 	long kl_sys_memfd_create(kl_uaddr name, unsigned flags);
@@ -145,6 +165,7 @@ int main(void)
 	test_splice();
 	test_fifo();
 	test_full();
+	test_splice_waits();
 	test_memfd();
 	return 0;
 }

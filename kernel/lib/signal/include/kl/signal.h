@@ -27,6 +27,8 @@ int kl_signal_dequeue(uint64_t mask, siginfo_t *info);
 /* The pending signals of the current thread and its process, and where arrivals are announced. */
 uint64_t kl_signal_pending_set(void);
 struct kl_waitq *kl_signal_waitq(void);
+/* The thread has ended: what was pending for it alone is dropped. */
+void kl_signal_thread_free(struct kl_thread *thread);
 /* "SIGSEGV", or "signal 40" for those without a name; static storage for the latter. */
 const char *kl_signal_name(int sig);
 /* For ppoll(2), epoll_pwait(2) and so on: replaces the mask (a kernel sigset of 8 bytes at user address) until the call has returned. 0 or -errno. */
