@@ -52,7 +52,8 @@ def build(name: str = "netstack-host", flags: Sequence[str] = _SANITIZE) -> Path
     sources = sorted((HERE / "host").glob("*.c"))
     for module in MODULES:
         sources += sorted((ROOT / "kernel/lib" / module).glob("*.c"))
-    sources.remove(ROOT / "kernel/lib/tcp/tcp_exit.c")  # the end of a program, which there is none of
+    # What happens at the end of the program: here there is none.
+    sources.remove(ROOT / "kernel/lib/tcp/tcp_exit.c")
     sources += sorted((ROOT / "tests/host/support").glob("*.c"))
     sources += [ROOT / "kernel/lib/base/format.c", ROOT / "kernel/lib/uaccess/iter.c"]
     headers = [
