@@ -79,7 +79,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("wget", "-q", "-t1", "http://localhost:9/"),
     ("getent", "hosts", "localhost"),
     ("getent", "passwd", "root"),
-    ("perl", "-e", "use Socket; use POSIX; socket(S, PF_INET, SOCK_STREAM, 0); print strftime('%Y', gmtime), `echo x`;"),
+    ("perl", "-e", "use Socket; use POSIX; socket(S, PF_INET, SOCK_STREAM, 0); print gmtime(), `echo x`;"),
     ("objdump", "-h", "/bin/true"),
     ("gcc", "--version"),
     ("ps", "aux"),

@@ -232,7 +232,7 @@ struct tcp_request {
 	uint8_t snd_wscale, rcv_wscale, tries;
 	uint16_t window;
 	bool has_ts, has_wscale, sack_ok, acked; /* acked: deferred, or the accept queue is full */
-	bool waiting; /* the handshake is over, only the accept queue was full */
+	bool waiting;                            /* the handshake is over, only the accept queue was full */
 };
 
 struct tcp_listen {
