@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -19,10 +20,13 @@ def prune(cache: Path, *, now: float | None = None) -> int:
     """
     oldest = (time.time() if now is None else now) - _KEEP_S
     removed = 0
-    for path in cache.rglob("*"):
-        with suppress(OSError):
-            stat = path.lstat()
-            if path.is_file() and max(stat.st_atime, stat.st_mtime) < oldest:
-                path.unlink()
-                removed += 1
+    # os.walk passes over folders that go away meanwhile; Path.rglob() would raise.
+    for folder, _, names in os.walk(cache):
+        for name in names:
+            path = Path(folder, name)
+            with suppress(OSError):
+                stat = path.lstat()
+                if max(stat.st_atime, stat.st_mtime) < oldest:
+                    path.unlink()
+                    removed += 1
     return removed
