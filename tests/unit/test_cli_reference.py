@@ -22,7 +22,18 @@ def test_every_command_has_a_one_line_summary_and_every_option_a_help() -> None:
 
     context = click.Context(group)
     names = group.list_commands(context)
-    assert names == ["build", "doctor", "inspect", "logs", "ps", "rm", "run", "stop"]
+    assert names == [
+        "analyze",
+        "build",
+        "doctor",
+        "explain",
+        "inspect",
+        "logs",
+        "ps",
+        "rm",
+        "run",
+        "stop",
+    ]
     for name in names:
         command = group.get_command(context, name)
         assert command is not None

@@ -15,6 +15,7 @@ from typing import Protocol
 from kernlet import __version__
 from kernlet.build._errors import BuildError
 from kernlet.build._programs import RewrittenProgram, rewrite_programs
+from kernlet.build._specialise import Specialisation, specialise
 from kernlet.build.sources import EntryKind, ModuleOverrides, RootfsPlan
 from kernlet.image import (
     SCHEMA,
@@ -33,6 +34,7 @@ from kernlet.kernel import (
     SourceTree,
     build_kernel,
     default_tree,
+    load_modules,
 )
 
 __all__ = ["BuildProgress", "BuildResult", "build", "build_plan"]
@@ -42,7 +44,7 @@ _LINKS_MAX = 40
 
 
 class BuildProgress(Protocol):
-    """Hears how far a build is: ``stage`` is "plan", "rewrite", "kernel", "rootfs" or "image", in this order."""
+    """Hears how far a build is: ``stage`` is "plan", "rewrite", "analyse", "kernel", "rootfs" or "image", in this order."""
 
     def __call__(self, stage: str, what: str, done: int, total: int, /) -> None:
         """Take note that ``done`` of ``total`` steps of ``stage`` are done, the last of them ``what``."""
@@ -66,13 +68,19 @@ def build(
     args: Sequence[str] | None = None,
     modules: Sequence[str] | None = None,
     debug: bool = False,
+    specialised: bool = False,
+    strict: bool = False,
+    trace: str | os.PathLike[str] | None = None,
     progress: BuildProgress | None = None,
 ) -> BuildResult:
     """Build an image from a program, a directory or a ``kernlet.toml``.
 
     ``output`` defaults to NAME.kernlet in the current folder. ``args`` replace the arguments that the source names.
     ``modules`` are put in besides those that are needed; one with a leading "-" is left out. ``debug`` adds debugging
-    information about the library OS. Nothing is at ``output`` until the whole image is. Raises a KernletError.
+    information about the library OS. ``specialised``: only what the program can use of the library OS, by analysis.
+    ``strict``: so, and fail if the program can make a system call that the library OS lacks. ``trace``: so, and a file that
+    names the system calls of a run: no others will be in the image. Nothing is at ``output`` until the whole image is.
+    Raises a KernletError.
     """
     from kernlet.build.sources import load_source
 
@@ -83,7 +91,15 @@ def build(
     if modules:
         plan = replace(plan, modules=_with_overrides(plan.modules, modules))
     target = Path(output) if output is not None else Path(f"{plan.name}.kernlet")
-    result = build_plan(plan, target, debug=debug, progress=progress)
+    result = build_plan(
+        plan,
+        target,
+        debug=debug,
+        specialised=specialised,
+        strict=strict,
+        trace=trace,
+        progress=progress,
+    )
     return replace(result, seconds=time.monotonic() - started)
 
 
@@ -93,6 +109,9 @@ def build_plan(
     *,
     tree: SourceTree | None = None,
     debug: bool = False,
+    specialised: bool = False,
+    strict: bool = False,
+    trace: str | os.PathLike[str] | None = None,
     progress: BuildProgress | None = None,
 ) -> BuildResult:
     """Build an image from a finished plan; as ``build()`` otherwise."""
@@ -114,7 +133,21 @@ def build_plan(
         )
     except OSError as error:
         raise BuildError(f"can't read {error.filename}", cause=error.strerror) from error
-    kernel = _kernel(plan, tree, debug=debug, progress=progress)
+    special = Specialisation(None, None)
+    if specialised or strict or trace is not None:
+        special = specialise(
+            plan,
+            load_modules(tree.lib),
+            trace=None if trace is None else Path(trace),
+            progress=lambda what, done, total: _tell(progress, "analyse", what, done, total),
+        )
+    if strict and special.failures:
+        raise BuildError(
+            f"{plan.name} can make system calls that the library OS does not have",
+            cause=", ".join(f"{item} ({item.function})" for item in special.failures),
+            hint="build without --strict if it can live without them",
+        )
+    kernel = _kernel(plan, tree, special, debug=debug, progress=progress)
     try:
         with tempfile.TemporaryDirectory(
             dir=output.parent, prefix=f".{output.name}.build-"
@@ -128,7 +161,7 @@ def build_plan(
                 plan.entries, rootfs, replaced=replaced, scratch=Path(folder)
             )
             _tell(progress, "rootfs", plan.name, 1, 1)
-            manifest = _manifest(plan, programs, kernel, rootfs_bytes)
+            manifest = _manifest(plan, programs, kernel, special, rootfs_bytes)
             size = write_image(
                 output,
                 kernel.elf,
@@ -149,7 +182,7 @@ def build_plan(
             hint="choose another place with -o",
         ) from error
     return BuildResult(
-        output, size, manifest, time.monotonic() - started, tuple(_warnings(programs))
+        output, size, manifest, time.monotonic() - started, (*_warnings(programs), *special.warnings())
     )
 
 
@@ -165,7 +198,12 @@ def _with_overrides(overrides: ModuleOverrides, names: Iterable[str]) -> ModuleO
 
 
 def _kernel(
-    plan: RootfsPlan, tree: SourceTree, *, debug: bool, progress: BuildProgress | None
+    plan: RootfsPlan,
+    tree: SourceTree,
+    special: Specialisation,
+    *,
+    debug: bool,
+    progress: BuildProgress | None,
 ) -> KernelBuild:
     uid, _, gid = plan.user.partition(":")
     config = ImageConfig(
@@ -176,10 +214,12 @@ def _kernel(
         uid=int(uid),
         gid=int(gid or uid),
     )
-    # All usual modules are in for now: which of them a program needs is for its analysis to say.
+    choice = special.choice
     return build_kernel(
         config,
-        modules=None,
+        modules=None if choice is None else choice.modules,
+        reasons=None if choice is None else choice.modules,
+        syscalls=None if choice is None else choice.syscalls,
         extra=plan.modules.include,
         without=plan.modules.exclude,
         tree=tree,
@@ -196,7 +236,11 @@ def _hostname(name: str) -> str:
 
 
 def _manifest(
-    plan: RootfsPlan, programs: Sequence[RewrittenProgram], kernel: KernelBuild, rootfs_bytes: int
+    plan: RootfsPlan,
+    programs: Sequence[RewrittenProgram],
+    kernel: KernelBuild,
+    special: Specialisation,
+    rootfs_bytes: int,
 ) -> Manifest:
     counts: Counter[str] = Counter()
     for program in programs:
@@ -214,6 +258,13 @@ def _manifest(
         memory_bytes=plan.memory or 0,
         modules=tuple(ModuleUse(name, reason) for name, reason in kernel.selection.reasons.items()),
         syscalls=kernel.syscalls,
+        left_out=tuple(
+            ModuleUse(name, reason)
+            for name, reason in (special.choice.left_out if special.choice else {}).items()
+            if name not in kernel.selection.reasons
+        ),
+        why=tuple((name, way) for name, way in special.ways() if name in kernel.syscalls),
+        failing=tuple((str(item), item.function) for item in special.failures),
         sizes=ImageSizes(sizes.text, sizes.rodata, sizes.data, sizes.bss, rootfs_bytes),
         program_sha256=_program_hash(plan, {program.path: program.sha256 for program in programs}),
         rewrite=RewriteStatistics(

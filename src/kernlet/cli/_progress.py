@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _STAGES = {
     "plan": "looking at the program",
     "rewrite": "rewriting system calls",
+    "analyse": "analysing the programs",
     "kernel": "compiling the library OS",
     "rootfs": "making the root file system",
     "image": "writing the image",

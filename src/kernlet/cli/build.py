@@ -21,6 +21,19 @@ from ._progress import show_progress
     help="Put a module of the library OS in, or with '-' leave it out (repeatable).",
 )
 @click.option("--debug", is_flag=True, help="Keep debugging information of the library OS.")
+@click.option(
+    "--specialised", is_flag=True, help="Put in only what the program can use, by analysis."
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="As --specialised; fail if a system call is possible that would fail.",
+)
+@click.option(
+    "--trace",
+    metavar="FILE",
+    help="Put in only the system calls that a recorded run made (output of strace, or names).",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print the image's manifest for programs.")
 def command(
@@ -30,6 +43,9 @@ def command(
     output: str | None,
     modules: tuple[str, ...],
     debug: bool,
+    specialised: bool,
+    strict: bool,
+    trace: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -43,6 +59,9 @@ def command(
             args=args or None,
             modules=modules or None,
             debug=debug,
+            specialised=specialised,
+            strict=strict,
+            trace=trace,
             progress=progress,
         )
     if not quiet:

@@ -92,6 +92,12 @@ class Manifest(NamedTuple):
     program_sha256: str = ""
     rewrite: RewriteStatistics = RewriteStatistics()
     builder: str = ""
+    left_out: tuple[ModuleUse, ...] = ()
+    """Modules that are not in the image, and why."""
+    why: tuple[tuple[str, str], ...] = ()
+    """For each system call a way to it, from the program to the instruction."""
+    failing: tuple[tuple[str, str], ...] = ()
+    """System calls that the program can make and the library OS lacks, and a function that makes each."""
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -112,6 +118,9 @@ def manifest_to_json(manifest: Manifest) -> bytes:
         "modules": [module._asdict() for module in manifest.modules],
         "sizes": manifest.sizes._asdict(),
         "rewrite": manifest.rewrite._asdict(),
+        "left_out": [module._asdict() for module in manifest.left_out],
+        "why": dict(manifest.why),
+        "failing": dict(manifest.failing),
     }
     # Arguments need not be UTF-8; ASCII escapes keep every byte of them.
     return json.dumps(table, ensure_ascii=True, separators=(",", ":")).encode("ascii")
@@ -153,7 +162,18 @@ def manifest_from_json(data: bytes) -> Manifest:
         program_sha256=_text(table, "program_sha256", ""),
         rewrite=RewriteStatistics(*_numbers(table, "rewrite", RewriteStatistics._fields)),
         builder=_text(table, "builder", ""),
+        left_out=tuple(
+            ModuleUse(_text(item, "name"), _text(item, "reason", ""))
+            for item in _tables(table, "left_out")
+        ),
+        why=_pairs(table, "why"),
+        failing=_pairs(table, "failing"),
     )
+
+
+def _pairs(table: dict[str, object], key: str) -> tuple[tuple[str, str], ...]:
+    inner = _take(table, key, dict, {})
+    return tuple((name, _checked_text(key, value)) for name, value in inner.items())
 
 
 _T = TypeVar("_T")

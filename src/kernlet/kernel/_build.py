@@ -9,7 +9,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -68,6 +68,8 @@ def build_kernel(
     modules: Iterable[str] | None = None,
     extra: Iterable[str] = (),
     without: Iterable[str] = (),
+    syscalls: Iterable[str] | None = None,
+    reasons: Mapping[str, str] | None = None,
     tree: SourceTree | None = None,
     cache: Path | None = None,
     debug: bool = False,
@@ -75,17 +77,21 @@ def build_kernel(
 ) -> KernelBuild:
     """Select modules (None: all that are not optional; ``extra`` ones on top), generate, compile, check and link.
 
+    ``syscalls`` are all that the table of system calls may hold (None: no limit); the others are not in the result.
+    ``reasons`` say why a module of ``modules`` was asked for.
+
     Raises a KernelError: ManifestError, SelectionError, CompileError, ModuleCheckError or LinkError.
     """
     tree = tree or default_tree()
     cache = cache or Path(_paths.cache_dir()) / "kernel"
     everything = load_modules(tree.lib)
-    selection = select_modules(everything, modules, extra=extra, without=without)
+    selection = select_modules(everything, modules, extra=extra, without=without, why=reasons)
+    wanted = None if syscalls is None else frozenset(syscalls)
     toolchain = find_toolchain()
     include = _write_generated("kl_config.h", config_header(selection), cache)
     compiler = _compiler(toolchain, tree, cache, include.parent, debug=debug)
     units = _arch_units(tree) + _module_units(tree, selection.modules)
-    units += _generated_units(selection, config or ImageConfig(), cache)
+    units += _generated_units(selection, config or ImageConfig(), cache, wanted)
     count = 0
     done = 0
 
@@ -107,7 +113,12 @@ def build_kernel(
         selection=selection,
         sizes=_sizes(elf),
         syscalls=tuple(
-            sorted(call.name for module in selection.modules for call in module.syscalls)
+            sorted(
+                call.name
+                for module in selection.modules
+                for call in module.syscalls
+                if wanted is None or call.name in wanted
+            )
         ),
         compiled=count,
     )
@@ -160,8 +171,10 @@ def _module_units(tree: SourceTree, modules: Sequence[Module]) -> list[Unit]:
     ]
 
 
-def _generated_units(selection: Selection, config: ImageConfig, cache: Path) -> list[Unit]:
-    tables = tables_source(selection, init_order(selection), read_syscall_numbers())
+def _generated_units(
+    selection: Selection, config: ImageConfig, cache: Path, wanted: frozenset[str] | None
+) -> list[Unit]:
+    tables = tables_source(selection, init_order(selection), read_syscall_numbers(), wanted)
     return [
         Unit("generated", _write_generated("settings.c", settings_source(config), cache)),
         Unit("generated", _write_generated("tables.c", tables, cache)),

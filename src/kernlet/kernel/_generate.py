@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,9 +72,15 @@ def config_header(selection: Selection) -> str:
 
 
 def tables_source(
-    selection: Selection, calls: Sequence[InitCall], numbers: Mapping[str, int]
+    selection: Selection,
+    calls: Sequence[InitCall],
+    numbers: Mapping[str, int],
+    wanted: Container[str] | None = None,
 ) -> str:
-    """Return the C source of the tables of system calls and of start-up functions."""
+    """Return the C source of the tables of system calls (only the ``wanted`` ones, if given) and start-up functions.
+
+    What is not in the table is not referred to, so the linker drops its code.
+    """
     functions: dict[int, str] = {}
     owners: dict[str, str] = {}
     for module in selection.modules:
@@ -88,6 +94,8 @@ def tables_source(
                     f"{module.name}/module.toml: {owners[call.name]} has {call.name} too"
                 )
             owners[call.name] = module.name
+            if wanted is not None and call.name not in wanted:
+                continue
             functions[numbers[call.name]] = call.function
     lines = [_HEADER, "#include <kl/image.h>", ""]
     lines += _syscall_table(functions)

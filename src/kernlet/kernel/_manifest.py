@@ -23,6 +23,9 @@ STAGES = ("early", "core", "device", "fs", "net", "late")
 OPTIMIZE = {"size": (), "speed": ("-O2",)}
 """What a module may be compiled for, and the flags that come behind the usual ones."""
 
+WHEN = ("socket", "type", "path")
+"""Keys of ``when``: address families, types of sockets (all keys have to fit), beginnings of file names."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
 _SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _CASE = re.compile(r"[a-z0-9_]+\Z")
@@ -92,6 +95,8 @@ class Module:
     config: Mapping[str, int] = field(default_factory=dict)
     optional: bool = False
     optimize: str = "size"
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a program must be able to use so that the module is worth having: see WHEN."""
 
     def missing_files(self, *, tests: bool = False) -> list[str]:
         """Return the sources that the manifest names and that are not there; with ``tests`` those of tests too."""
@@ -226,6 +231,17 @@ def _read_config(reader: _Reader) -> dict[str, int]:
     return config
 
 
+def _read_when(reader: _Reader) -> dict[str, tuple[str, ...]]:
+    tables = reader.tables("when")
+    if len(tables) > 1:
+        raise reader.fail("'when' must be one table")
+    found = {}
+    for table in tables:
+        found = {key: table.texts(key) for key in WHEN if key in table.left}
+        table.done()
+    return found
+
+
 def load_module(folder: Path) -> Module:
     """Read ``folder/module.toml``. ManifestError when it is not there or not right."""
     path = folder / "module.toml"
@@ -255,6 +271,7 @@ def load_module(folder: Path) -> Module:
         config=_read_config(reader),
         optional=reader.flag("optional"),
         optimize=reader.text("optimize", "size"),
+        when=_read_when(reader),
     )
     reader.done()
     if module.optimize not in OPTIMIZE:

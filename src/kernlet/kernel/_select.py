@@ -40,17 +40,19 @@ def select_modules(
     *,
     extra: Iterable[str] = (),
     without: Iterable[str] = (),
+    why: Mapping[str, str] | None = None,
 ) -> Selection:
     """Return the closure of ``wanted`` over the capabilities that modules require.
 
     ``wanted`` None means every module that is not optional; ``extra`` come on top. ``without`` names modules to leave
-    out; one of them that something else requires is an error. Raises SelectionError, which lists the candidates.
+    out; one of them that something else requires is an error. ``why`` gives reasons for those ``wanted``.
+    Raises SelectionError, which lists the candidates.
     """
     left_out = _known(modules, without)
     if wanted is None:
         roots = {name: "part of every image" for name, m in modules.items() if not m.optional}
     else:
-        roots = dict.fromkeys(_known(modules, wanted), "asked for")
+        roots = {name: (why or {}).get(name, "asked for") for name in _known(modules, wanted)}
     for name in _known(modules, extra):
         roots.setdefault(name, "asked for")
     reasons = {name: reason for name, reason in roots.items() if name not in left_out}

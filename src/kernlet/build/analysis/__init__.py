@@ -10,6 +10,7 @@ reported as unknown, never guessed.
 from __future__ import annotations
 
 from kernlet.build.analysis._analyse import AnalysisError, Binary, analyse_binaries, analyse_program
+from kernlet.build.analysis._plan import analyse_plan
 from kernlet.build.analysis._result import (
     IMPLIED,
     Analysis,
@@ -18,6 +19,7 @@ from kernlet.build.analysis._result import (
     Operations,
     Step,
     UnknownCall,
+    to_json,
 )
 
 __all__ = [
@@ -31,5 +33,7 @@ __all__ = [
     "Step",
     "UnknownCall",
     "analyse_binaries",
+    "analyse_plan",
     "analyse_program",
+    "to_json",
 ]

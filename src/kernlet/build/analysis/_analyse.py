@@ -24,7 +24,7 @@ from kernlet.build.analysis._summary import (
     to_bytes,
 )
 from kernlet.build.cache import ContentCache
-from kernlet.build.dependencies import Found, RootView, find_dependencies
+from kernlet.build.dependencies import Found, RootView, find_dependencies, parse_cache
 from kernlet.errors import KernletError
 
 __all__ = ["AnalysisError", "Binary", "analyse_binaries", "analyse_program"]
@@ -68,29 +68,60 @@ def analyse_program(
     ``extra`` names plug-ins that it loads by path. Raises a KernletError.
     """
     root = root or RootView()
+    plug_ins = list(extra)
+    by_name: set[str] = set()
+    while True:
+        binaries = _binaries(program, root, extra, plug_ins)
+        analysis = analyse_binaries(binaries, cache=cache, numbers=numbers, progress=progress)
+        new = [
+            path
+            for path in _loadable(root, analysis.libraries)
+            if path not in by_name and all(binary.path != path for binary in binaries)
+        ]
+        if not new:
+            return analysis
+        by_name.update(new)
+        plug_ins += new
+
+
+def _binaries(
+    program: str, root: RootView, extra: Sequence[str], plug_ins: Sequence[str]
+) -> list[Binary]:
+    """Return the program and all that it may load; ``plug_ins`` are the ``extra`` ones and those found by name."""
     found = root.resolve(program)
     if found is None or not found.host.is_file():
         raise AnalysisError(f"there is no program {program}", hint="check the path")
-    dependencies = find_dependencies(program, root, extra=tuple(extra))
+    dependencies = find_dependencies(program, root, extra=tuple(plug_ins))
     wanted: list[tuple[Found, str]] = [(found, "program")]
+    for path in plug_ins:
+        plug_in = root.resolve(path)
+        if plug_in is not None:
+            wanted.append((plug_in, "plug-in" if path in extra else "loaded"))
     wanted += [
         (library.found, "needed" if library.reason == "needed" else "loaded")
         for library in dependencies.libraries
     ]
-    for path in extra:
-        plug_in = root.resolve(path)
-        if plug_in is not None:
-            wanted.append((plug_in, "plug-in"))
     if dependencies.interpreter_found is not None:
         wanted.append((dependencies.interpreter_found, "interpreter"))
     binaries: dict[str, Binary] = {}
     for item, role in wanted:
-        known = binaries.get(item.path)
-        if known is None or role == "interpreter":
+        if item.path not in binaries or role == "interpreter":
             binaries[item.path] = Binary(item.path, role, _read(item.host))
-    return analyse_binaries(
-        list(binaries.values()), cache=cache, numbers=numbers, progress=progress
-    )
+    return list(binaries.values())
+
+
+def _loadable(root: RootView, names: Iterable[str]) -> list[str]:
+    """Return the real paths of the libraries that are there, of those that code names: by path or as ldconfig does."""
+    known: dict[str, str] = {}
+    for entry in parse_cache(root.read("/etc/ld.so.cache") or b""):
+        known.setdefault(entry.name, entry.path)
+    found = []
+    for name in names:
+        path = name if name.startswith("/") else known.get(name)
+        file = root.file(path) if path is not None else None
+        if file is not None and (root.read(file.path) or b"").startswith(b"\x7fELF"):
+            found.append(file.path)
+    return sorted(set(found))
 
 
 def _read(path: Path) -> bytes:

@@ -55,6 +55,7 @@ class _Reporter:
                 for text, node in sorted(linked.strings.items())
                 if text.startswith("/") and node in linked.reached
             ),
+            libraries=tuple(sorted(text for text in linked.strings if ".so" in text)),
         )
 
     def _files(self) -> tuple[FileUse, ...]:

@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["IMPLIED", "Analysis", "CallUse", "FileUse", "Operations", "Step", "UnknownCall"]
+__all__ = ["IMPLIED", "Analysis", "CallUse", "FileUse", "Operations", "Step", "UnknownCall", "to_json"]
 
 IMPLIED = {
     "restart_syscall": "the kernel makes a call go on with it after a signal",
@@ -73,13 +73,17 @@ class FileUse(NamedTuple):
 
 
 class Analysis(NamedTuple):
-    """All that can happen once ``program`` runs. ``paths``: names of files that code refers to, and from where."""
+    """All that can happen once ``program`` runs. ``paths``: names of files that code refers to, and from where.
+
+    ``libraries`` are names of shared libraries that code refers to, whether they are there or not.
+    """
 
     program: str
     calls: tuple[CallUse, ...]
     unknown: tuple[UnknownCall, ...]
     files: tuple[FileUse, ...]
     paths: tuple[tuple[str, Step], ...] = ()
+    libraries: tuple[str, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:
@@ -112,6 +116,7 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
         ],
         "files": [file._asdict() for file in analysis.files],
         "paths": [{"path": path, **step._asdict()} for path, step in analysis.paths],
+        "libraries": list(analysis.libraries),
     }
 
 
@@ -161,6 +166,7 @@ def from_json(table: Mapping[str, Any]) -> Analysis:
             for f in table["files"]
         ),
         paths=tuple((str(item["path"]), _step(item)) for item in table["paths"]),
+        libraries=tuple(map(str, table["libraries"])),
     )
 
 
