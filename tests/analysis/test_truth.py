@@ -168,8 +168,7 @@ def check(
     real = observed([path, *command[1:]], folder)
     assert real[path], "strace saw nothing"
     analysis = analysed(path, cache, extra)
-    # Where the analysis says that it cannot tell a number, any call may be: all stays in, and so nothing is missed.
-    assert analysis.unknown or real[path] - analysis.names - IMPLIED.keys() == set()
+    assert real[path] - analysis.names - IMPLIED.keys() == set()
     return analysis
 
 
